@@ -1,0 +1,87 @@
+"""From the SMTP user name to the application that sends.
+
+    user-name = tenant delimiter client [ "." anything ]
+    tenant    = id / domain name
+    client    = id
+    id        = UUID, any case, with or without hyphens / base64url of its 16 octets
+
+The last delimiter counts. What follows the first dot to its right is ignored, for devices that
+accept only what looks like an e-mail address: `tenant@client.local`.
+"""
+
+import base64
+import re
+import uuid
+
+from smtp_oauth_relay.errors import UserNameMalformed
+
+DELIMITERS = ("@", ":", "|")
+MAX_USER_NAME = 512
+
+_UUID = re.compile(
+    r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}"
+)
+_BASE64URL = re.compile(r"([A-Za-z0-9_-]{21}[AQgw])(?:==)?")  # 128 bits: the last 4 of 132 are 0
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(
+    rf"(?=.{{4,253}}\Z){_LABEL}(?:\.{_LABEL})*\.[A-Za-z][A-Za-z0-9-]{{0,61}}[A-Za-z0-9]"
+)
+
+
+def parse_user_name(user_name: str, delimiter: str) -> tuple[str, str]:
+    """Return the tenant and the client that a user name stands for.
+
+    Args:
+        user_name: as the device sent it.
+        delimiter: one of `DELIMITERS`.
+
+    Returns:
+        Tenant (UUID in lower case with hyphens, or a domain name in lower case) and client
+        (UUID, likewise).
+
+    Raises:
+        UserNameMalformed: the name does not fit the grammar above.
+    """
+    if len(user_name) > MAX_USER_NAME:
+        raise UserNameMalformed(f"the user name is longer than {MAX_USER_NAME} characters")
+    tenant_text, found, client_text = user_name.rpartition(delimiter)
+    if not found:
+        raise UserNameMalformed(f"the user name has no {delimiter!r} between tenant and client")
+    client = _parse_id(client_text.partition(".")[0])
+    if client is None:
+        raise UserNameMalformed("the client is neither a UUID nor its base64url form")
+    tenant = _parse_id(tenant_text)
+    if tenant is None and _DOMAIN.fullmatch(tenant_text):
+        tenant = tenant_text.lower()
+    if tenant is None:
+        raise UserNameMalformed("the tenant is no UUID, no base64url of one and no domain name")
+    return tenant, client
+
+
+def short_user_name(tenant: str, client: str, delimiter: str) -> str:
+    """Return the base64url form of a user name: 45 characters instead of 73.
+
+    Args:
+        tenant: UUID in any form, or a domain name, which stays as it is.
+        client: UUID in any form.
+        delimiter: one of `DELIMITERS`.
+
+    Raises:
+        UserNameMalformed: the two do not make a user name.
+    """
+    parts = parse_user_name(f"{tenant}{delimiter}{client}", delimiter)
+    return delimiter.join(_shorten(part) for part in parts)
+
+
+def _parse_id(text: str) -> str | None:
+    if _UUID.fullmatch(text):
+        return str(uuid.UUID(text))
+    if match := _BASE64URL.fullmatch(text):
+        return str(uuid.UUID(bytes=base64.urlsafe_b64decode(match[1] + "==")))
+    return None
+
+
+def _shorten(part: str) -> str:
+    if not _UUID.fullmatch(part):
+        return part
+    return base64.urlsafe_b64encode(uuid.UUID(part).bytes).decode().rstrip("=")
