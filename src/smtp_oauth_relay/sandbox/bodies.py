@@ -1,0 +1,39 @@
+"""Reads request bodies, never more than allowed."""
+
+from aiohttp import web
+
+
+class BodyTooLong(Exception):
+    """The body has more octets than allowed; the rest of it was not read."""
+
+
+async def read_body(request: web.BaseRequest, max_octets: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        BodyTooLong: it announces, or has, more than `max_octets`.
+    """
+    if (request.content_length or 0) > max_octets:
+        raise BodyTooLong
+    await _ask_for_it(request)
+    chunks = []
+    left = max_octets
+    while chunk := await request.content.readany():
+        left -= len(chunk)
+        if left < 0:
+            raise BodyTooLong
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def drop_body(request: web.BaseRequest) -> None:
+    """Read the body to its end and keep nothing."""
+    await _ask_for_it(request)
+    while await request.content.readany():
+        pass
+
+
+async def _ask_for_it(request: web.BaseRequest) -> None:
+    # curl sends `Expect: 100-continue` and waits a second for this (RFC 9110 §10.1.1).
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
