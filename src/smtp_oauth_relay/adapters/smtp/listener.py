@@ -1,0 +1,105 @@
+"""Serves SMTP on the running loop: aiosmtpd's controller without its second thread and loop."""
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+
+from aiosmtpd.controller import BaseController
+
+from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.adapters.smtp.admission import Admission
+from smtp_oauth_relay.adapters.smtp.commands import Handler, RelaySMTP, SessionPolicy
+from smtp_oauth_relay.errors import StartFailed
+from smtp_oauth_relay.setting_values import ListenAddress
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 512
+"""How many devices may knock at once, as after a power cut, before the kernel turns one away."""
+
+
+class Listener(BaseController):
+    """The SMTP server: it makes a session of each connection.
+
+    Args:
+        handler: what the sessions do with logins and messages.
+        policy: what is the same in every session.
+        tls_context: `None` if STARTTLS is not offered.
+        admission: how many sessions there may be.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        policy: SessionPolicy,
+        tls_context: ssl.SSLContext | None,
+        admission: Admission,
+    ) -> None:
+        super().__init__(handler, loop=asyncio.get_running_loop())
+        self._policy = policy
+        self._tls_context = tls_context
+        self._admission = admission
+        self._servers: list[asyncio.Server] = []
+
+    def factory(self) -> RelaySMTP:
+        """Return the protocol of one connection."""
+        return RelaySMTP(self._policy, self.handler, self._tls_context, self._admission)
+
+    def _factory_invoker(self) -> RelaySMTP:
+        """Make a session; aiosmtpd's own would hide an error and leave the client waiting."""
+        return self.factory()
+
+    async def _create_server(self) -> asyncio.AbstractServer:
+        raise NotImplementedError("use start(), which serves several addresses")
+
+    async def start(self, addresses: Sequence[ListenAddress]) -> None:
+        """Begin to serve.
+
+        Raises:
+            StartFailed: an address cannot be had; none is served then.
+        """
+        try:
+            for address in addresses:
+                self._servers.append(await self._serve(address))
+        except OSError as error:
+            self.close()
+            raise StartFailed(
+                f"cannot listen on {address}: {error.strerror or error}; "
+                "is another relay running, or the port reserved?"
+            ) from error
+        for port in self.addresses:
+            logs.event(logger, logging.INFO, "listener.started", address=port)
+
+    async def _serve(self, address: ListenAddress) -> asyncio.Server:
+        if address.host:
+            return await self.loop.create_server(
+                self._factory_invoker, address.host, address.port, backlog=BACKLOG
+            )
+        return await self.loop.create_server(
+            self._factory_invoker, sock=_any_address(address.port), backlog=BACKLOG
+        )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the relay really listens, `host:port`."""
+        names = [sock.getsockname() for server in self._servers for sock in server.sockets]
+        return tuple(str(ListenAddress(name[0], name[1])) for name in names)
+
+    def close(self) -> None:
+        """Let nobody in any more; sessions go on."""
+        for server in self._servers:
+            server.close()
+
+
+def _any_address(port: int) -> socket.socket:
+    """Return a socket for every IPv4 and IPv6 address; IPv4 alone where there is no IPv6."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+    return socket.create_server(("", port))

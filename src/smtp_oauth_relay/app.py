@@ -1,0 +1,176 @@
+"""Builds the relay out of its parts, runs it and ends it: the only place that wires."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from smtp_oauth_relay import __version__
+from smtp_oauth_relay import settings as configuration
+from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.adapters.entra import EntraTokenSource
+from smtp_oauth_relay.adapters.environment import read_settings
+from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
+from smtp_oauth_relay.adapters.smtp.admission import Admission
+from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
+from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
+from smtp_oauth_relay.adapters.smtp.listener import Listener
+from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.message import SenderMailbox
+from smtp_oauth_relay.relay import Relay
+from smtp_oauth_relay.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+LAST_WORDS_S = 5.0
+"""How long a session may take to hear its last reply."""
+
+
+def serve(environ: Mapping[str, str]) -> int:
+    """Run the relay until a signal ends it.
+
+    Args:
+        environ: the settings, and the proxies and certificates of the way out.
+
+    Returns:
+        How many submissions had to be cut, because they took longer than the stop may last.
+
+    Raises:
+        SettingsError: the configuration cannot be used.
+        StartFailed: a port cannot be had.
+    """
+    settings = read_settings(environ)
+    logs.setup(settings.log_level, settings.log_format, settings.log_addresses)
+    outbound = read_outbound(environ)
+    _log_configuration(settings, environ)
+    return asyncio.run(_serve_until_signalled(settings, outbound))
+
+
+def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
+    effective = [f"{name}={value}" for name, value in configuration.effective(settings).items()]
+    logs.event(logger, logging.INFO, "relay.starting", version=__version__, settings=effective)
+    for sentence in (*configuration.warnings(environ), *configuration.cautions(settings)):
+        logs.event(logger, logging.WARNING, "configuration.warning", cause=sentence)
+
+
+class RunningRelay:
+    """A relay that serves.
+
+    Attributes:
+        addresses: where it listens, `host:port`.
+    """
+
+    def __init__(self, listener: Listener, admission: Admission, handler: RelayHandler) -> None:
+        self._listener = listener
+        self._admission = admission
+        self._handler = handler
+        self.addresses = listener.addresses
+
+    async def drain(self, timeout_s: float) -> int:
+        """Let nobody in, let what is on its way to Graph be answered, end every session.
+
+        Args:
+            timeout_s: how long submissions under way may take, in seconds.
+
+        Returns:
+            How many submissions had to be cut.
+        """
+        self._listener.close()
+        self._admission.stop_all()
+        cut = await self._handler.finish(timeout_s)
+        await self._admission.wait_until_empty(LAST_WORDS_S if not cut else 0)
+        return cut
+
+
+@asynccontextmanager
+async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator[RunningRelay]:
+    """Serve while the context is open.
+
+    Raises:
+        SettingsError: the certificate cannot be used.
+        StartFailed: a port cannot be had.
+    """
+    tls_context = None
+    if settings.tls_source == "file":
+        tls_context = server_context(
+            settings.tls_cert_filepath, settings.tls_key_filepath, settings.tls_cipher_suite
+        )
+    async with AsyncExitStack() as parts:
+        tokens = EntraTokenSource(
+            settings.azure_authority_host,
+            settings.graph_endpoint,
+            outbound,
+            timeout_s=settings.entra_http_timeout,
+        )
+        parts.push_async_callback(tokens.aclose)
+        sender = GraphMailSender(
+            open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions),
+            settings.graph_endpoint,
+            timeout_s=settings.graph_http_timeout,
+        )
+        parts.push_async_callback(sender.aclose)
+        relay = Relay(
+            tokens,
+            sender,
+            delimiter=settings.username_delimiter,
+            sender_mailbox=SenderMailbox(settings.sender_mailbox),
+            deadline_s=settings.delivery_deadline,
+        )
+        handler = RelayHandler(relay)
+        admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
+        listener = Listener(handler, _policy(settings), tls_context, admission)
+        await listener.start(settings.smtp_listen)
+        running = RunningRelay(listener, admission, handler)
+        try:
+            yield running
+        finally:
+            await running.drain(0)
+
+
+def _policy(settings: Settings) -> SessionPolicy:
+    return SessionPolicy(
+        hostname=settings.server_hostname or socket.gethostname(),
+        greeting=settings.server_greeting,
+        requires_tls=settings.require_tls,
+        max_message_octets=settings.max_message_size,
+        max_recipients=settings.max_recipients,
+    )
+
+
+async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
+    """Serve until SIGTERM or SIGINT, and then drain; the second of them ends at once."""
+    signals: asyncio.Queue[str] = asyncio.Queue()
+    with_signals(signals.put_nowait)
+    async with running_relay(settings, outbound) as relay:
+        logs.event(logger, logging.INFO, "relay.ready", addresses=list(relay.addresses))
+        name = await signals.get()
+        logs.event(logger, logging.INFO, "relay.stopping", signal=name)
+        draining = asyncio.create_task(relay.drain(settings.drain_timeout))
+        again = asyncio.create_task(signals.get())
+        await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+        if not draining.done():
+            draining.cancel()
+            cut = await relay.drain(0)
+        else:
+            cut = draining.result()
+    logs.event(logger, logging.INFO, "relay.stopped", cut=cut)
+    return cut
+
+
+def with_signals(on_signal: Callable[[str], object]) -> None:
+    """Call a function with the name of each SIGTERM and SIGINT, on the running loop."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, on_signal, number.name)
+        except NotImplementedError:  # Windows
+            signal.signal(
+                number,
+                lambda received, _: (
+                    loop.call_soon_threadsafe(on_signal, signal.Signals(received).name) and None
+                ),
+            )

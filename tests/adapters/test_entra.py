@@ -1,0 +1,435 @@
+"""Getting tokens from Entra ID by the real MSAL, over HTTPS, from the stand-in."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from smtp_oauth_relay.adapters import entra
+from smtp_oauth_relay.adapters.entra import EntraTokenSource
+from smtp_oauth_relay.adapters.outbound import read_outbound
+from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
+from smtp_oauth_relay.model import Principal, Secret
+from smtp_oauth_relay.sandbox import Action, Application, Fault, StandIn
+
+LONG_S, SHORT_S = 30.0, 0.3
+AGEING_S = 200
+"""A lifetime below the five minutes in which a token is renewed."""
+
+CONTOSO = Application(
+    tenant="11111111-1111-4111-8111-111111111111",
+    client="aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
+    secret="s3cr:et~.+ü",
+)
+FABRIKAM = Application(
+    tenant="22222222-2222-4222-8222-222222222222",
+    client="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb",
+    secret="another~secret",
+)
+
+
+def login(application: Application, secret: str | None = None) -> Principal:
+    """Return who logs in as an application, perhaps with another secret."""
+    secret = application.secret if secret is None else secret
+    return Principal(application.tenant, application.client, Secret(secret))
+
+
+@asynccontextmanager
+async def tokens_of(
+    stand_in: StandIn, *, timeout_s: float = LONG_S
+) -> AsyncIterator[EntraTokenSource]:
+    """Open a token source that asks a stand-in."""
+    outbound = read_outbound({"SSL_CERT_FILE": str(stand_in.ca_file)})
+    tokens = EntraTokenSource(
+        stand_in.authority_host, stand_in.graph_endpoint, outbound, timeout_s=timeout_s
+    )
+    try:
+        yield tokens
+    finally:
+        await tokens.aclose()
+
+
+def asked(stand_in: StandIn) -> int:
+    """Return how often Entra ID was asked for a token."""
+    return sum(request.method == "POST" for request in stand_in.requests)
+
+
+# Tokens and the cache
+
+
+async def test_a_token_is_asked_for_once_and_then_at_hand() -> None:
+    """The second mail of a device must not wait for Entra ID, nor count as a request there."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        first = await tokens.token(login(CONTOSO))
+        second = await tokens.token(login(CONTOSO))
+
+        assert (first.is_cached, second.is_cached) == (False, True)
+        assert second == replace(first, is_cached=True)
+        assert first.expires_at > asyncio.get_running_loop().time() + 3000
+        assert asked(stand_in) == 1
+
+
+async def test_twenty_devices_at_once_are_one_request() -> None:
+    """After a power cut all printers come at the same moment; Entra ID throttles that."""
+    async with StandIn([CONTOSO], entra_latency_s=0.05) as stand_in, tokens_of(stand_in) as tokens:
+        got = await asyncio.gather(*(tokens.token(login(CONTOSO)) for _ in range(20)))
+
+        assert len({token.value for token in got}) == 1
+        assert len(stand_in.requests) == 2  # the tenant's addresses and the token
+
+
+async def test_a_caller_that_gives_up_leaves_the_request_to_the_others() -> None:
+    """A device that hangs up during AUTH must not fail the other nineteen."""
+    async with StandIn([CONTOSO], entra_latency_s=0.05) as stand_in, tokens_of(stand_in) as tokens:
+        leaver = asyncio.create_task(tokens.token(login(CONTOSO)))
+        stayer = asyncio.create_task(tokens.token(login(CONTOSO)))
+        await stand_in.wait_for_requests(1)
+        leaver.cancel()
+        token = await stayer
+
+        assert leaver.cancelled()
+        assert token.value
+        assert asked(stand_in) == 1
+
+
+async def test_a_request_nobody_waits_for_any_more_is_still_good_for_the_next() -> None:
+    """The device that hung up comes again at once."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        leaver = asyncio.create_task(tokens.token(login(CONTOSO)))
+        await stand_in.wait_for_requests(1)
+        leaver.cancel()
+        await asyncio.wait([leaver])
+        await tokens.token(login(CONTOSO))
+
+        assert asked(stand_in) == 1
+
+
+async def test_tenants_do_not_share_tokens() -> None:
+    """One relay serves many tenants."""
+    async with StandIn([CONTOSO, FABRIKAM]) as stand_in, tokens_of(stand_in) as tokens:
+        contoso = await tokens.token(login(CONTOSO))
+        fabrikam = await tokens.token(login(FABRIKAM))
+
+        assert contoso.value != fabrikam.value
+        assert (await tokens.token(login(CONTOSO))).value == contoso.value
+
+
+async def test_a_token_near_its_end_is_renewed() -> None:
+    """It would expire between AUTH and the end of a long mail."""
+    async with (
+        StandIn([CONTOSO], token_lifetime_s=AGEING_S) as stand_in,
+        tokens_of(stand_in) as tokens,
+    ):
+        first = await tokens.token(login(CONTOSO))
+        second = await tokens.token(login(CONTOSO))
+
+        assert second.value != first.value
+        assert not second.is_cached
+        assert asked(stand_in) == 2
+
+
+async def test_a_token_near_its_end_still_serves_while_entra_is_away() -> None:
+    """Minutes of an outage at Microsoft need not be noticed by those who have a token."""
+    async with (
+        StandIn([CONTOSO], token_lifetime_s=AGEING_S) as stand_in,
+        tokens_of(stand_in) as tokens,
+    ):
+        first = await tokens.token(login(CONTOSO))
+        stand_in.entra_faults.add(Fault(status=503))
+        second = await tokens.token(login(CONTOSO))
+        third = await tokens.token(login(CONTOSO))
+
+        assert second.value == first.value
+        assert third.value != first.value
+
+
+async def test_a_token_near_its_end_still_serves_while_entra_hangs() -> None:
+    """The same, when the connection stands and nothing comes."""
+    async with StandIn([CONTOSO], token_lifetime_s=AGEING_S) as stand_in:
+        async with tokens_of(stand_in, timeout_s=1) as tokens:
+            first = await tokens.token(login(CONTOSO))
+            stand_in.entra_faults.add(Fault(action="hang"))
+
+            assert (await tokens.token(login(CONTOSO))).value == first.value
+
+
+async def test_a_secret_that_expired_ends_its_token() -> None:
+    """No is no: an old token must not outlive the answer."""
+    async with (
+        StandIn([CONTOSO], token_lifetime_s=AGEING_S) as stand_in,
+        tokens_of(stand_in) as tokens,
+    ):
+        await tokens.token(login(CONTOSO))
+        stand_in.entra_faults.add(
+            Fault(status=401, code="invalid_client", message="AADSTS7000222: expired")
+        )
+        with pytest.raises(CredentialsRefused, match="expired"):
+            await tokens.token(login(CONTOSO))
+
+
+async def test_the_least_recently_used_login_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A relay that runs for months must not remember everybody who ever came."""
+    monkeypatch.setattr(entra, "MAX_LOGINS", 1)
+    async with StandIn([CONTOSO, FABRIKAM]) as stand_in, tokens_of(stand_in) as tokens:
+        for application in (CONTOSO, FABRIKAM, FABRIKAM, CONTOSO):
+            await tokens.token(login(application))
+
+        assert asked(stand_in) == 3
+
+
+# Refused tokens
+
+
+async def test_a_refused_token_is_replaced() -> None:
+    """Graph's 401 is cured by one new token, without the device noticing."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        first = await tokens.token(login(CONTOSO))
+        second = await tokens.token(login(CONTOSO), refused=first)
+        third = await tokens.token(login(CONTOSO))
+
+        assert second.value != first.value
+        assert third.value == second.value
+        assert asked(stand_in) == 2
+
+
+async def test_only_one_of_those_with_the_same_refused_token_asks() -> None:
+    """A revoked token hits all devices of a tenant at once."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        first = await tokens.token(login(CONTOSO))
+        ask = [tokens.token(login(CONTOSO), refused=first) for _ in range(5)]
+        together = await asyncio.gather(*ask)
+        late = await tokens.token(login(CONTOSO), refused=first)
+
+        assert {token.value for token in [*together, late]} == {late.value}
+        assert late.value != first.value
+        assert asked(stand_in) == 2
+
+
+async def test_a_refused_token_does_not_serve_while_entra_is_away() -> None:
+    """Graph has said that it is worth nothing."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        first = await tokens.token(login(CONTOSO))
+        stand_in.entra_faults.add(Fault(status=503))
+        with pytest.raises(SignInUnavailable):
+            await tokens.token(login(CONTOSO), refused=first)
+
+
+# Wrong logins
+
+
+async def test_a_wrong_secret_is_refused_and_the_right_one_still_works() -> None:
+    """MSAL's cache ignores the secret: a shared one let anybody in after the first."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        await tokens.token(login(CONTOSO))
+        with pytest.raises(CredentialsRefused) as caught:
+            await tokens.token(login(CONTOSO, "wrong"))
+        again = await tokens.token(login(CONTOSO))
+
+        assert caught.value.entra_codes == (7000215,)
+        assert "often its ID was typed" in caught.value.reason
+        assert again.is_cached
+
+
+async def test_an_unknown_application_is_refused() -> None:
+    """The log line tells which half of the user name is wrong."""
+    stranger = replace(CONTOSO, client=FABRIKAM.client)
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        with pytest.raises(CredentialsRefused, match="does not exist in this tenant") as caught:
+            await tokens.token(login(stranger))
+
+        assert caught.value.entra_codes == (700016,)
+
+
+async def test_an_unknown_tenant_is_refused() -> None:
+    """MSAL says that by a bare ValueError from a constructor."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        with pytest.raises(CredentialsRefused, match="tenant does not exist") as caught:
+            await tokens.token(login(FABRIKAM))
+
+        assert caught.value.entra_codes == (90002,)
+        assert asked(stand_in) == 0
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        login(CONTOSO, ""),
+        login(CONTOSO, "\udcff"),
+        Principal("", CONTOSO.client, Secret("s")),
+        Principal("..", CONTOSO.client, Secret("s")),
+        Principal("a/b", CONTOSO.client, Secret("s")),
+        Principal("a?b", CONTOSO.client, Secret("s")),
+        Principal("contoso.example\n", CONTOSO.client, Secret("s")),
+    ],
+)
+async def test_what_cannot_be_a_login_is_refused_without_a_request(principal: Principal) -> None:
+    """No user name may change the address that the secret is sent to."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        with pytest.raises(CredentialsRefused):
+            await tokens.token(principal)
+
+        assert stand_in.requests == ()
+
+
+# Entra ID away
+
+
+HTML = b"<html>Bad gateway"
+
+
+@pytest.mark.parametrize("path", ["openid-configuration", "oauth2/v2.0/token"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=429, retry_after=60),
+        Fault(status=500),
+        Fault(status=503, body=HTML),
+        Fault(status=400, body=HTML),
+        Fault(status=403, body=b"[]"),
+        Fault(status=407, body=b""),
+        Fault(status=302, headers={"Location": "/elsewhere"}),
+        Fault(status=200, body=HTML),
+        Fault(status=200, body=b"{}"),
+        Fault(status=200, body=b"[" * 100_000),
+        Fault(status=200, body=b"{" + b" " * 300_000 + b"}"),
+        Fault(status=200, body=b'{"access_token": "eyJ", "expires_in": "soon"}'),
+        Fault(status=200, body=b'{"access_token": "eyJ"}'),
+    ],
+)
+async def test_a_fault_of_entra_is_temporary_and_the_next_try_asks_anew(
+    fault: Fault, path: str
+) -> None:
+    """MSAL remembers a 429 for as long as it says, and repeats it without asking."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        stand_in.entra_faults.add(fault, path_contains=path)
+
+        with pytest.raises(SignInUnavailable) as caught:
+            await tokens.token(login(CONTOSO))
+        token = await tokens.token(login(CONTOSO))
+
+        assert caught.value.retry_after_s == fault.retry_after
+        assert token.value
+
+
+@pytest.mark.parametrize("path", ["openid-configuration", "oauth2/v2.0/token"])
+async def test_a_connection_lost_once_is_no_fault_at_all(path: str) -> None:
+    """Entra ID closes idle connections, and a device that reads 454 gives up."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        stand_in.entra_faults.add(Fault(action="reset_after_body"), path_contains=path)
+
+        assert (await tokens.token(login(CONTOSO))).value
+
+
+@pytest.mark.parametrize("action", ["accept_then_reset", "reset_before_body", "truncate"])
+async def test_connections_that_break_are_temporary(action: Action) -> None:
+    """A cable that is out must not bounce mail."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        stand_in.entra_faults.add(Fault(action=action), times=None)
+
+        with pytest.raises(SignInUnavailable, match="cannot be reached"):
+            await tokens.token(login(CONTOSO))
+
+
+async def test_a_closed_port_is_temporary() -> None:
+    """As when a firewall rejects the way out; the log names the cause."""
+    async with StandIn([CONTOSO]) as stand_in:
+        outbound = read_outbound({"SSL_CERT_FILE": str(stand_in.ca_file)})
+        host = stand_in.authority_host
+    tokens = EntraTokenSource(host, "https://graph.example", outbound, timeout_s=LONG_S)
+
+    with pytest.raises(SignInUnavailable, match="ConnectionRefusedError"):
+        await tokens.token(login(CONTOSO))
+
+    await tokens.aclose()
+
+
+async def test_an_untrusted_certificate_is_temporary_and_says_so() -> None:
+    """The secret goes to nobody; the administrator reads what to look at."""
+    async with StandIn([CONTOSO]) as stand_in:
+        tokens = EntraTokenSource(
+            stand_in.authority_host, "https://graph.example", read_outbound({}), timeout_s=LONG_S
+        )
+        with pytest.raises(SignInUnavailable, match="certificate is not trusted"):
+            await tokens.token(login(CONTOSO))
+        await tokens.aclose()
+
+
+async def test_a_stalled_entra_is_left_after_the_time_out() -> None:
+    """The device gets its 454 while it still listens."""
+    async with StandIn([CONTOSO]) as stand_in:
+        async with tokens_of(stand_in, timeout_s=SHORT_S) as tokens:
+            stand_in.entra_faults.add(Fault(action="hang"))
+
+            with pytest.raises(SignInUnavailable):
+                await tokens.token(login(CONTOSO))
+
+
+async def test_a_stalled_entra_does_not_use_up_the_threads() -> None:
+    """When Entra ID is back, so is the relay, without a restart."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in, timeout_s=1) as tokens:
+        stand_in.entra_faults.add(Fault(action="hang"), times=None)
+        many = [login(CONTOSO, f"secret {number}") for number in range(entra.MAX_THREADS + 8)]
+        failures = await asyncio.gather(*map(tokens.token, many), return_exceptions=True)
+        stand_in.entra_faults.clear()
+
+        assert {type(failure) for failure in failures} == {SignInUnavailable}
+        async with asyncio.timeout(LONG_S):
+            while not await _is_back(tokens):
+                pass
+
+
+async def _is_back(tokens: EntraTokenSource) -> bool:
+    try:
+        return bool(await tokens.token(login(CONTOSO)))
+    except SignInUnavailable:
+        return False
+
+
+async def test_closing_does_not_wait_longer_than_the_time_out() -> None:
+    """The process ends even while Entra ID hangs."""
+    async with StandIn([CONTOSO]) as stand_in:
+        async with tokens_of(stand_in, timeout_s=SHORT_S) as tokens:
+            stand_in.entra_faults.add(Fault(action="hang"))
+            waiting = asyncio.create_task(tokens.token(login(CONTOSO)))
+            await stand_in.wait_for_requests(1)
+        await asyncio.wait([waiting])
+
+        assert waiting.cancelled() or isinstance(waiting.exception(), SignInUnavailable)
+
+
+# What must not leave
+
+
+async def test_cookies_do_not_cross_to_the_next_request() -> None:
+    """Entra ID sets some with every answer; the next request may be another tenant's."""
+    async with StandIn([CONTOSO, FABRIKAM]) as stand_in, tokens_of(stand_in) as tokens:
+        stand_in.entra_faults.add(Fault(headers={"Set-Cookie": "fpc=a; path=/"}), times=None)
+        await tokens.token(login(CONTOSO))
+        await tokens.token(login(FABRIKAM))
+
+        assert len(stand_in.requests) == 4
+        names = {name.lower() for request in stand_in.requests for name in request.headers}
+        assert "cookie" not in names
+
+
+async def test_neither_secret_nor_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Not even at DEBUG, and not even when MSAL is given half an answer with a token in it."""
+    caplog.set_level(logging.DEBUG)
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        token = await tokens.token(login(CONTOSO))
+        half = b'{"token_type": "Bearer", "expires_in": 3599, "access_token": "eyJhbGciOi'
+        stand_in.entra_faults.add(Fault(status=200, body=half), path_contains="token")
+        with pytest.raises(SignInUnavailable) as caught:
+            await tokens.token(login(CONTOSO), refused=token)
+        stand_in.entra_faults.clear()
+        with pytest.raises(CredentialsRefused) as refused:
+            await tokens.token(login(CONTOSO, "wr0ng~secret"))
+
+    said = f"{caplog.text} {caught.value!r} {refused.value!r}"
+    for secret in (CONTOSO.secret, "s3cr", "wr0ng", token.value, "eyJhbGciOi"):
+        assert secret not in said
