@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from smtp_oauth_relay.addresses import listed_mailboxes
+from smtp_oauth_relay.addresses import listed_mailboxes, without_case
 from smtp_oauth_relay.errors import ContentRefused, MessageTooLarge, NoMailbox
 from smtp_oauth_relay.model import Envelope, OutgoingMail, Submission
 
@@ -50,7 +50,7 @@ class Field:
             text = octets.decode()
         except UnicodeDecodeError:
             text = octets.decode("cp1252", errors="replace")
-        return _FOLD.sub("", text).strip()
+        return _FOLD.sub("", text).strip(" \t\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,8 @@ def parse_message(content: bytes) -> Message:
         start, position = position, _end_of_field(content, position)
         if position > MAX_HEADER_OCTETS or len(fields) == MAX_FIELDS:
             raise ContentRefused("the header section is larger than the limits")
-        fields.append(Field(match[1].lower(), content[start:position]))
+        line_end = b"" if content.endswith(b"\r\n", start, position) else b"\r\n"
+        fields.append(Field(match[1].lower(), content[start:position] + line_end))
     rest = content[position:]
     return Message(tuple(fields), rest if rest.startswith(b"\r\n") else b"\r\n" + rest)
 
@@ -154,7 +155,8 @@ def compose(submission: Submission, sender_mailbox: SenderMailbox) -> OutgoingMa
 
 def _mailbox(message: Message, envelope: Envelope, order: SenderMailbox) -> str:
     """Return in whose name to send: the From field's mailbox, else the reverse-path."""
-    authors = message.mailboxes(b"from")
+    lists = (listed_mailboxes(value) for value in message.values(b"from"))
+    authors: tuple[str, ...] = next(filter(None, lists), ())
     senders = message.mailboxes(b"sender") if len(authors) > 1 else ()
     header: tuple[str, ...] = (*senders, *authors)[:1]
     reverse_path: tuple[str, ...] = (envelope.reverse_path,) if envelope.reverse_path else ()
@@ -188,13 +190,12 @@ def hidden_recipients(
         shown_mailboxes: bare `local@domain`, any order.
 
     Returns:
-        In RCPT order and as the client spelled them, each mailbox once. Case is ignored in the
-        local part too: Exchange does so, RFC 5321 §2.4 leaves it to the receiving host.
+        In RCPT order and as the client spelled them, each mailbox once.
     """
-    seen = {mailbox.casefold() for mailbox in shown_mailboxes}
+    seen = {without_case(mailbox) for mailbox in shown_mailboxes}
     hidden = []
     for path in forward_paths:
-        if path.casefold() not in seen:
-            seen.add(path.casefold())
+        if without_case(path) not in seen:
+            seen.add(without_case(path))
             hidden.append(path)
     return tuple(hidden)

@@ -57,9 +57,11 @@ class Reply:
         """Return this reply with the identifiers that find the submission in the logs.
 
         Args:
-            submission_id: the relay's own.
+            submission_id: the relay's own; letters, digits and hyphens.
             request_id: Graph's; what is no plain identifier is left out.
         """
+        if not _IDENTIFIER.fullmatch(submission_id):
+            raise ValueError(f"not an identifier: {submission_id!r}")
         text = f"{self.text} id={submission_id}"
         if _IDENTIFIER.fullmatch(request_id):
             text = f"{text} request={request_id}"

@@ -58,7 +58,7 @@ def _load(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
 
 
 def _load_problem(error: ssl.SSLError, cert_file: Path, key_file: Path) -> str:
-    if error.reason == "KEY_VALUES_MISMATCH":
+    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
         return (
             f"The private key in {key_file} does not belong to the certificate in {cert_file}."
             " Put the pair in place that was made together, the server's certificate first in its"
@@ -107,9 +107,10 @@ def _permission_problem(what: str, path: Path) -> str:
     try:
         state = path.stat()
     except OSError:
+        folder = _closed_folder(path)
         return (
-            f"the {what} at {path} cannot be read by uid {uid}: a folder above it may not be"
-            f" entered. On the host run: chmod a+x {path.parent}"
+            f"the {what} at {path} cannot be read by uid {uid}: the folder {folder} may not be"
+            f" entered. On the host run: chmod a+x {folder}"
         )
     return (
         f"the {what} at {path} cannot be read: it belongs to uid {state.st_uid}, gid"
@@ -118,7 +119,17 @@ def _permission_problem(what: str, path: Path) -> str:
     )
 
 
+def _closed_folder(path: Path) -> Path:
+    """Return the topmost folder above a path that may not be entered."""
+    for folder in reversed(path.parents):
+        try:
+            os.stat(f"{folder}/.")
+        except PermissionError:
+            return folder
+    return path.parent  # the path leads through a link: it is a folder elsewhere
+
+
 def _identity() -> tuple[int | str, int | str]:
-    if not hasattr(os, "getuid"):  # Windows has no uids
+    if not hasattr(os, "geteuid"):  # Windows has no uids
         return "?", "?"
-    return os.getuid(), os.getgid()
+    return os.geteuid(), os.getegid()
