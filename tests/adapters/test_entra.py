@@ -148,12 +148,14 @@ async def test_a_token_near_its_end_still_serves_while_entra_is_away() -> None:
 
 async def test_a_token_near_its_end_still_serves_while_entra_hangs() -> None:
     """The same, when the connection stands and nothing comes."""
-    async with StandIn([CONTOSO], token_lifetime_s=AGEING_S) as stand_in:
-        async with tokens_of(stand_in, timeout_s=1) as tokens:
-            first = await tokens.token(login(CONTOSO))
-            stand_in.entra_faults.add(Fault(action="hang"))
+    async with (
+        StandIn([CONTOSO], token_lifetime_s=AGEING_S) as stand_in,
+        tokens_of(stand_in, timeout_s=1) as tokens,
+    ):
+        first = await tokens.token(login(CONTOSO))
+        stand_in.entra_faults.add(Fault(action="hang"))
 
-            assert (await tokens.token(login(CONTOSO))).value == first.value
+        assert (await tokens.token(login(CONTOSO))).value == first.value
 
 
 async def test_a_secret_that_expired_ends_its_token() -> None:
@@ -361,12 +363,11 @@ async def test_an_untrusted_certificate_is_temporary_and_says_so() -> None:
 
 async def test_a_stalled_entra_is_left_after_the_time_out() -> None:
     """The device gets its 454 while it still listens."""
-    async with StandIn([CONTOSO]) as stand_in:
-        async with tokens_of(stand_in, timeout_s=SHORT_S) as tokens:
-            stand_in.entra_faults.add(Fault(action="hang"))
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in, timeout_s=SHORT_S) as tokens:
+        stand_in.entra_faults.add(Fault(action="hang"))
 
-            with pytest.raises(SignInUnavailable):
-                await tokens.token(login(CONTOSO))
+        with pytest.raises(SignInUnavailable):
+            await tokens.token(login(CONTOSO))
 
 
 async def test_a_stalled_entra_does_not_use_up_the_threads() -> None:

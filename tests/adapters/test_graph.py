@@ -336,9 +336,7 @@ async def say_nothing(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("behaviour", [close_at_once, speak_ssh, say_nothing])
-async def test_without_a_connection_nothing_was_sent(
-    behaviour: Behaviour, tmp_path: Path
-) -> None:
+async def test_without_a_connection_nothing_was_sent(behaviour: Behaviour, tmp_path: Path) -> None:
     """The relay may try again by itself only when that is certain."""
     async with (
         peer_that(behaviour, tmp_path, tls=False) as peer,
@@ -460,7 +458,7 @@ async def test_an_answer_that_is_no_http_is_ambiguous(octets: bytes, tmp_path: P
 async def test_a_stalled_graph_is_left_after_the_time_out(
     behaviour: Behaviour, octets: int, tmp_path: Path
 ) -> None:
-    """httpx's own time-outs do not see a peer that stops reading: the device would wait on."""
+    """The time-outs of httpx do not see a peer that stops reading: the device would wait on."""
     async with (
         peer_that(behaviour, tmp_path) as peer,
         peer.sender(timeout_s=SHORT_S) as sender,
@@ -662,9 +660,7 @@ async def test_graph_takes_a_message_and_names_its_request() -> None:
         (Fault(action="truncate"), OutcomeUnknown),
     ],
 )
-async def test_each_fault_of_graph_has_its_error(
-    fault: Fault, kind: type[DeliveryFailed]
-) -> None:
+async def test_each_fault_of_graph_has_its_error(fault: Fault, kind: type[DeliveryFailed]) -> None:
     """The reply that the device reads hangs on it."""
     async with StandIn([CONTOSO]) as stand_in, signed_in(stand_in) as (sender, token):
         stand_in.graph_faults.add(fault)

@@ -10,6 +10,8 @@ from pathlib import Path
 import certifi
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
@@ -32,9 +34,12 @@ GRAPH = "https://graph.microsoft.com"
 def subjects(outbound: Outbound) -> set[str]:
     """Return the names of the authorities that are trusted."""
     names = set()
-    for certificate in outbound.trust.get_ca_certs():
-        parts = [part for group in certificate["subject"] for part in group]  # type: ignore[union-attr]
-        names.add(str(dict(parts).get("organizationalUnitName", parts[-1][1])))  # type: ignore[arg-type]
+    for octets in outbound.trust.get_ca_certs(binary_form=True):
+        subject = x509.load_der_x509_certificate(octets).subject
+        names |= {
+            str(part.value)
+            for part in subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+        }
     return names
 
 

@@ -108,9 +108,7 @@ def test_the_request_names_the_submission_and_its_length() -> None:
         ({"request-id": " 4f2a-1 "}, error_body("ErrorQuotaExceeded")),
     ],
 )
-def test_202_is_a_receipt_whatever_else_it_carries(
-    headers: Mapping[str, str], body: bytes
-) -> None:
+def test_202_is_a_receipt_whatever_else_it_carries(headers: Mapping[str, str], body: bytes) -> None:
     """A 202 with Retry-After was seen: whoever tried again sent the mail twice."""
     assert read_send_answer(202, headers, body) == Receipt("4f2a-1")
 
@@ -293,8 +291,10 @@ def test_a_malformed_body_leaves_the_status(body: bytes) -> None:
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.just("ErrorAccessDenied"),
-    lambda inner: st.lists(inner)
-    | st.dictionaries(st.sampled_from(["error", "code", "innerError", "message"]), inner),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["error", "code", "innerError", "message"]), inner)
+    ),
 )
 
 
@@ -312,12 +312,12 @@ def test_any_answer_is_a_receipt_or_an_error_with_a_reply(
 ) -> None:
     """No answer of the world can end a session with a traceback."""
     try:
-        receipt = read_send_answer(status, headers, body)
+        outcome: Receipt | DeliveryFailed = read_send_answer(status, headers, body)
     except DeliveryFailed as error:
-        assert status != 202
-        assert type(error) is not DeliveryFailed
-        assert reply_for(error).code >= 400
-        assert error.retry_after_s is None or 0 <= error.retry_after_s <= MAX_RETRY_AFTER_S
-    else:
-        assert status == 202
-        assert isinstance(receipt, Receipt)
+        outcome = error
+
+    assert isinstance(outcome, Receipt) is (status == 202)
+    if isinstance(outcome, DeliveryFailed):
+        assert type(outcome) is not DeliveryFailed
+        assert reply_for(outcome).code >= 400
+        assert 0 <= (outcome.retry_after_s or 0) <= MAX_RETRY_AFTER_S

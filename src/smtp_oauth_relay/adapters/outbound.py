@@ -187,8 +187,13 @@ def root_cause(error: BaseException) -> str:
     """
     if isinstance(error, httpx.ProxyError) and (status := re.match("[1-5][0-9]{2}", str(error))):
         return f"the proxy answered {status[0]}"
-    while error.__cause__ is not None:
-        error = error.__cause__
+    while cause := error.__cause__ or _cause_in_httpcore(error):
+        error = cause
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted: {error.verify_message}"
     return type(error).__name__
+
+
+def _cause_in_httpcore(error: BaseException) -> BaseException | None:
+    """Return what httpcore, which raises `from None`, was told by the system."""
+    return error.__context__ if type(error).__module__.startswith("httpcore") else None
