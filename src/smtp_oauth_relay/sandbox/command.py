@@ -5,11 +5,11 @@ Entra ID and Graph, the certificate and the trust in it point to the stand-ins.
 """
 
 import asyncio
+import email.errors
 import email.header
 import email.parser
-import email.policy
 import os
-import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,13 +19,13 @@ from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.app import running_relay, with_signals
 from smtp_oauth_relay.sandbox import applicant
+from smtp_oauth_relay.sandbox.certificates import LOOPBACK_NAMES
 from smtp_oauth_relay.sandbox.directory import Application
 from smtp_oauth_relay.sandbox.journal import AcceptedMail
 from smtp_oauth_relay.sandbox.stand_in import StandIn
 
 APPLICATION = Application(applicant.TENANT, applicant.CLIENT, applicant.SECRET)
 
-_STRANGE = re.compile(r"[^ -~\u00a1-\u1fff\u2c00-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd]+")
 _KEPT_MAILS = 100
 """In memory, for the stand-in's own API; every mail is in the folder."""
 
@@ -58,7 +58,9 @@ async def run_sandbox(environ: Mapping[str, str], listen: str, folder: Path) -> 
 
 def _settings(environ: Mapping[str, str], listen: str, stand_in: StandIn) -> dict[str, str]:
     """Return the environment with what makes it a sandbox, and without a way out of it."""
-    certificate = stand_in.certificates.issue()
+    host = listen.rpartition(":")[0].strip("[]")  # looked at as a setting below: here any text
+    names = (*LOOPBACK_NAMES, host) if host and host.isascii() else LOOPBACK_NAMES
+    certificate = stand_in.certificates.issue(names)
     kept = {name: value for name, value in environ.items() if not name.lower().endswith("_proxy")}
     return {
         "LOG_LEVEL": "WARNING",  # the inbox tells of every mail that arrives
@@ -94,13 +96,12 @@ class Inbox:
 
 def arrival(mail: AcceptedMail, path: Path) -> str:
     """Return the line that tells of a mail: From, To, Subject, size, file."""
-    header = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(mail.mime)
-    sender, to, subject = (
-        readable(str(header.get(name, ""))) for name in ("From", "To", "Subject")
-    )
+    header = email.parser.HeaderParser().parsestr(mail.mime.decode(errors="replace"))
+    sender, to, subject = (readable(header.get(name, "")) for name in ("From", "To", "Subject"))
+    sender, to = sender or readable(mail.mailbox), to or readable(", ".join(mail.recipients))
     return (
-        f"Mail    from {sender or mail.mailbox} to {to or ', '.join(mail.recipients)}:"
-        f" {subject or '(no subject)'} [{len(mail.mime)} octets] {path}"
+        f"Mail    from {sender} to {to}: {subject or '(no subject)'}"
+        f" [{len(mail.mime)} octets] {path}"
     )
 
 
@@ -108,45 +109,39 @@ def readable(value: str) -> str:
     """Return a header value as people read it: decoded, on one line, at most 80 characters."""
     try:
         text = str(email.header.make_header(email.header.decode_header(value[:1000])))
-    except (ValueError, LookupError):
+    except (ValueError, LookupError, email.errors.HeaderParseError):
         text = value
-    text = _STRANGE.sub(" ", text.encode(errors="replace").decode()).strip()
+    visible = (character if character.isprintable() else " " for character in text)
+    text = " ".join("".join(visible).split())
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def welcome(address: str, stand_in: StandIn, folder: Path) -> str:
-    """Return the block to copy from."""
-    host, _, port = address.rpartition(":")
-    shown = "localhost" if host in ("127.0.0.1", "[::1]") else host
-    user, password, ca_file = applicant.USER_NAME, applicant.SECRET, stand_in.ca_file
-    sender, recipient = applicant.SENDER, applicant.RECIPIENT
-    command = _own_command()
-    return f"""
+_WELCOME = """
 The relay runs, with stand-ins for Entra ID and Microsoft Graph. Nothing leaves this machine.
 
-  host       {shown}
+  host       {host}
   port       {port} (STARTTLS)
   user name  {user}
   password   {password}
-  mails      {folder.absolute()}/*.eml
+  mails      {folder}/*.eml
 
 Send a mail from a second terminal, with one of these:
 
-  {command} send-test --port {port}
+  {command} send-test {options}
 
   printf 'From: {sender}\\nTo: {recipient}\\nSubject: Hello\\n\\nIt works.\\n' | \\
-  curl --ssl-reqd --cacert {ca_file} --url smtp://{shown}:{port} \\
+  curl --ssl-reqd --cacert {ca_file} --url smtp://{reach}:{port} \\
     --user '{user}:{password}' \\
     --mail-from {sender} --mail-rcpt {recipient} --upload-file -
 
-  swaks --server {shown}:{port} --tls --tls-verify --tls-ca-path {ca_file} \\
+  swaks --server {reach}:{port} --tls --tls-verify --tls-ca-path {ca_file} \\
     --auth PLAIN --auth-user {user} --auth-password {password} \\
     --from {sender} --to {recipient}
 
   python3 -c "
 import smtplib, ssl
-with smtplib.SMTP('{shown}', {port}) as relay:
-    relay.starttls(context=ssl.create_default_context(cafile='{ca_file}'))
+with smtplib.SMTP('{server}', {port}) as relay:
+    relay.starttls(context=ssl.create_default_context(cafile={ca_path!r}))
     relay.login('{user}', '{password}')
     relay.sendmail('{sender}', '{recipient}',
                    'From: {sender}\\nTo: {recipient}\\nSubject: Hello\\n\\nIt works.')
@@ -156,8 +151,42 @@ Ctrl-C ends it. Each mail that arrives is told below.
 """
 
 
+def welcome(address: str, stand_in: StandIn, folder: Path) -> str:
+    """Return the block to copy from.
+
+    Args:
+        address: where the relay listens, `host:port`.
+        stand_in: whose certificates are to be trusted.
+        folder: where the mails are put.
+    """
+    host, _, port = address.rpartition(":")
+    is_everywhere = host in ("0.0.0.0", "[::]")  # noqa: S104 - compared, not listened on
+    reach = "localhost" if is_everywhere or host in ("127.0.0.1", "[::1]") else host
+    server = reach.strip("[]")
+    ca_path = stand_in.ca_file.as_posix()
+    ca_file = shlex.quote(ca_path)
+    options = f"--port {port}"
+    if server != "localhost":
+        options = f"--host {server} {options} --ca-file {ca_file}"
+    return _WELCOME.format(
+        host=f"{server} (from elsewhere: this machine's name)" if is_everywhere else server,
+        reach=reach,
+        server=server,
+        port=port,
+        user=applicant.USER_NAME,
+        password=applicant.SECRET,
+        sender=applicant.SENDER,
+        recipient=applicant.RECIPIENT,
+        folder=folder.absolute(),
+        command=_own_command(),
+        options=options,
+        ca_path=ca_path,
+        ca_file=ca_file,
+    )
+
+
 def _own_command() -> str:
     script = Path(sys.argv[0])
     if script.name == "smtp-oauth-relay" and script.exists():
-        return os.path.relpath(script) if script.is_absolute() else str(script)
-    return f"{sys.executable} -m smtp_oauth_relay"
+        return shlex.quote(os.path.relpath(script) if script.is_absolute() else str(script))
+    return f"{shlex.quote(sys.executable)} -m smtp_oauth_relay"

@@ -229,8 +229,10 @@ class RelaySMTP(SmtpSession):
     async def _read_content(self) -> ContentDecoder:
         content = ContentDecoder(self.policy.max_message_octets)
         rest = None
+        self.is_over = True  # whatever goes wrong here: what comes next is content and no command
         while rest is None:
             rest = content.feed(await self.wait_for_client(self.wire.chunk))
+        self.is_over = False
         self.wire.give_back(rest)
         return content
 

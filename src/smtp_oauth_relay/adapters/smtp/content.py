@@ -21,7 +21,7 @@ class ContentDecoder:
         self._max_octets = max_octets
         self._held = b"\r\n"  # the end of the DATA line: a first line "." ends the data
         self._is_first = True
-        self._parts: list[bytes] = []
+        self._content = bytearray()  # a list would weigh many times what tiny packets bring
         self.octets = 0
         self.is_too_large = False
         self.has_nul = False
@@ -45,7 +45,7 @@ class ContentDecoder:
 
     def content(self) -> bytes:
         """Return the message: every line ends with CRLF. Empty if it was too large."""
-        return b"".join(self._parts)
+        return bytes(self._content)
 
     def _take(self, octets: bytes) -> None:
         if not octets:
@@ -57,9 +57,9 @@ class ContentDecoder:
         self.octets += len(octets)
         if self.octets > self._max_octets:
             self.is_too_large = True
-            self._parts.clear()
+            self._content.clear()
         if not self.is_too_large:
-            self._parts.append(octets)
+            self._content += octets
 
     def _with_proper_lines(self, octets: bytes) -> bytes:
         """Return the octets with CRLF as the only line end and without NUL.

@@ -40,6 +40,10 @@ Command = Callable[[str], Awaitable[Reply | None]]
 T = TypeVar("T")
 
 
+class ConnectionBroken(Exception):
+    """TLS could not be set up, or the client does not read."""
+
+
 class SmallBufferTLS(sslproto.SSLProtocol):
     """asyncio's TLS with a read buffer of one record, where its own takes 256 KiB a session."""
 
@@ -80,6 +84,7 @@ class SmtpSession(SMTP):
         self._unknown_verbs = 0
         self._waiting: asyncio.Timeout | None = None
         self._is_stopping = False
+        self._cutting: asyncio.TimerHandle | None = None
 
     def idle_s(self) -> float:
         """Return how long the client may be silent, in seconds."""
@@ -99,6 +104,12 @@ class SmtpSession(SMTP):
         self.peer_address = _plain_address(peer[0]) if peer else ""
         super().connection_made(transport)
 
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the session; a submission goes on."""
+        super().connection_lost(error)
+        if self._cutting is not None:
+            self._cutting.cancel()
+
     def eof_received(self) -> bool:
         """Let what the client sent before it closed its side be answered; TLS cannot half-close."""
         self._reader.feed_eof()
@@ -107,7 +118,7 @@ class SmtpSession(SMTP):
     def stop(self) -> None:
         """End the session with 421 as soon as it waits for the client."""
         self._is_stopping = True
-        if self._waiting is not None:
+        if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(self.loop.time())
 
     def abort(self) -> None:
@@ -131,17 +142,24 @@ class SmtpSession(SMTP):
                 reply = await self._answer_command()
                 if reply is not None:
                     await self.write(reply)
-        except (ClientGone, ConnectionError):
+        except ClientGone:
             logs.event(logger, logging.DEBUG, "session.lost", client=self.peer_address)
-        except (TimeoutError, ssl.SSLError) as error:
+        except ConnectionBroken as broken:
             logs.event(
-                logger, logging.INFO, "session.broken", client=self.peer_address, cause=str(error)
+                logger, logging.INFO, "session.broken", client=self.peer_address, cause=str(broken)
             )
             self.abort()
         finally:
             self._admission.leave(self)
-            if self.transport is not None:
-                self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close the connection, and cut it if the client does not take what was written."""
+        assert self._timeout_handle is not None  # noqa: S101 - aiosmtpd sets it with the connection
+        self._timeout_handle.cancel()  # it would keep a session alive whose handshake failed
+        if self.transport is not None:
+            self.transport.close()
+            self._cutting = self.loop.call_later(WRITE_S, self.abort)
 
     async def write(self, reply: Reply | str) -> None:
         """Write a reply; a client that does not read it is given up.
@@ -150,13 +168,19 @@ class SmtpSession(SMTP):
             reply: a `str` may hold several lines, divided by CRLF.
 
         Raises:
-            TimeoutError: the client does not read.
+            ConnectionBroken: the client does not read.
+            ClientGone: there is no connection any more.
         """
         self._writer.write(f"{reply}\r\n".encode("ascii"))
         if isinstance(reply, Reply) and reply.is_last:
             self.is_over = True
-        async with asyncio.timeout(WRITE_S):
-            await self._writer.drain()
+        try:
+            async with asyncio.timeout(WRITE_S):
+                await self._writer.drain()
+        except TimeoutError as error:
+            raise ConnectionBroken("the client does not read") from error
+        except OSError as error:
+            raise ClientGone from error
 
     async def wait_for_client(self, read: Callable[[], Awaitable[T]]) -> T:
         """Return what the client sends.
@@ -191,10 +215,10 @@ class SmtpSession(SMTP):
             reply = replies.AUTH_LINE_TOO_LONG if is_auth else replies.LINE_TOO_LONG
         except Refused as refused:
             reply = refused.reply
-        except (ClientGone, ConnectionError, TimeoutError, ssl.SSLError):
+        except (ClientGone, ConnectionBroken):
             raise
-        except Exception:  # the boundary: a bug of ours delays a mail, and never bounces one
-            logger.exception("session.bug")
+        except Exception as bug:  # the boundary: a bug of ours delays a mail, and never bounces one
+            logs.event(logger, logging.ERROR, "session.bug", bug=bug)
             self.reset()
             reply = replies.TRY_AGAIN
         return self._counted(reply) if reply is not None else None
@@ -225,9 +249,7 @@ class SmtpSession(SMTP):
         """Switch to TLS; what the client sent before is forgotten (RFC 3207 §4.2).
 
         Raises:
-            ssl.SSLError: the handshake failed.
-            TimeoutError: it did not end in time.
-            ConnectionError: the client closed.
+            ConnectionBroken: the handshake failed or did not end in time.
         """
         handshake = self.loop.create_future()
         protocol = SmallBufferTLS(
@@ -245,7 +267,10 @@ class SmtpSession(SMTP):
         plain.set_protocol(protocol)
         protocol.connection_made(plain)
         self.wire.forget()
-        await handshake
+        try:
+            await handshake
+        except OSError as error:  # those of OpenSSL, too
+            raise ConnectionBroken(f"no TLS: {error}") from error
         self.wire.forget()
 
 

@@ -18,7 +18,7 @@ class LineTooLong(Exception):
 
 
 class ClientGone(Exception):
-    """The client closed its side of the connection."""
+    """The client closed its side of the connection, or the connection broke."""
 
 
 class Wire:
@@ -39,6 +39,8 @@ class Wire:
             LineTooLong: more than `max_octets` without the line end.
             ClientGone: the client closed before a whole line came.
         """
+        if self._pending:
+            await asyncio.sleep(0)  # many commands in one packet: the other sessions have turns, too
         line = b""
         while (end := self._pending.find(b"\n")) < 0:
             line = (line + self._pending)[: max_octets + 2]  # more is too long: it need not be kept
@@ -70,7 +72,10 @@ class Wire:
         self._pending = b""
 
     async def _read(self) -> bytes:
-        octets = await self._reader.read(CHUNK_OCTETS)
+        try:
+            octets = await self._reader.read(CHUNK_OCTETS)
+        except OSError as error:
+            raise ClientGone from error
         if not octets:
             raise ClientGone
         return octets
