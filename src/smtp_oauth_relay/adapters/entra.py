@@ -144,8 +144,9 @@ class EntraTokenSource:
         """End a renewal, also one that nobody waits for any more."""
         self._renewals.discard(renewal)
         login.renewal = None
-        if renewal.cancelled() or renewal.exception() is not None:
-            self._logins.pop(login.key, None)
+        failed = renewal.cancelled() or renewal.exception() is not None
+        if failed and self._logins.get(login.key) is login:
+            del self._logins[login.key]
 
 
 @dataclass(slots=True, eq=False)
