@@ -94,6 +94,10 @@ class Settings(BaseModel):
         default=60.0,
         description="seconds that a device waits, at most, for the answer to its message",
     )
+    graph_mailbox_concurrency: Annotated[int, values.whole(1, 100)] = Field(
+        default=4,
+        description="the most requests at once for one mailbox; further messages wait in line",
+    )
     max_message_size: Annotated[int, _ONE_REQUEST] = Field(
         default=2_950_000,
         description="the largest message in octets; K, M and G are powers of 1000",

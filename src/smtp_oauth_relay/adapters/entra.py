@@ -39,7 +39,7 @@ _URL_SEGMENT = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.-]{0,252}[0-9A-Za-z])?")
 
 
 class EntraTokenSource:
-    """Gets tokens for Graph; a `relay.TokenSource`. Used on one event loop."""
+    """Gets tokens for Graph; a `courier.TokenSource`. Used on one event loop."""
 
     def __init__(
         self, authority_host: str, graph_endpoint: str, outbound: Outbound, *, timeout_s: float
@@ -62,7 +62,7 @@ class EntraTokenSource:
         self._renewals: set[asyncio.Task[BearerToken]] = set()
 
     async def token(
-        self, principal: Principal, *, refused: BearerToken | None = None
+        self, principal: Principal, *, peer: str = "", refused: BearerToken | None = None
     ) -> BearerToken:
         """Return a token for Graph, from the cache if there is one.
 
@@ -71,6 +71,7 @@ class EntraTokenSource:
 
         Args:
             principal: whose token.
+            peer: the address of the client that wants it.
             refused: a token that Graph has just refused, which is not returned again.
 
         Raises:
