@@ -112,22 +112,24 @@ def _sandbox(options: argparse.Namespace) -> int:
 
 
 def _describe_send_test(parser: argparse.ArgumentParser) -> None:
-    from smtp_oauth_relay.sandbox import applicant
-
     parser.description = (
         "Send one mail through a running relay, as a device would, and say what each step means."
         " Without options: through the sandbox."
     )
     parser.add_argument("--host", default="localhost", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=8025, help="default: %(default)s")
-    parser.add_argument("--user", default=applicant.USER_NAME, help="tenant@client")
+    parser.add_argument("--user", help="tenant@client (default: the sandbox's)")
     parser.add_argument(
         "--password-stdin",
         action="store_true",
         help="read the client secret from standard input (default: the sandbox's)",
     )
-    parser.add_argument("--from", dest="sender", default=applicant.SENDER, metavar="ADDRESS")
-    parser.add_argument("--to", dest="recipient", default=applicant.RECIPIENT, metavar="ADDRESS")
+    parser.add_argument(
+        "--from", dest="sender", metavar="ADDRESS", help="in whose name (default: the sandbox's)"
+    )
+    parser.add_argument(
+        "--to", dest="recipient", metavar="ADDRESS", help="to whom (default: the sandbox's)"
+    )
     parser.add_argument("--ca-file", type=Path, help="trust this certificate authority (PEM)")
     parser.set_defaults(run=_send_test)
 
@@ -140,10 +142,10 @@ def _send_test(options: argparse.Namespace) -> int:
     mail = probe.TestMail(
         options.host,
         options.port,
-        options.user,
+        options.user or applicant.USER_NAME,
         password,
-        options.sender,
-        options.recipient,
+        options.sender or applicant.SENDER,
+        options.recipient or applicant.RECIPIENT,
         options.ca_file,
     )
     return EX_OK if probe.send_test(mail, print) else EX_FAILED

@@ -17,6 +17,7 @@ from smtp_oauth_relay.login import parse_user_name
 from smtp_oauth_relay.message import SenderMailbox, compose
 from smtp_oauth_relay.model import Principal, Receipt, Secret, Submission
 from smtp_oauth_relay.outcome import Outcome
+from smtp_oauth_relay.replies import Reply
 from smtp_oauth_relay.shares import Shares
 
 Audit: TypeAlias = Callable[[Outcome], None]
@@ -109,6 +110,12 @@ class Relay:
         self._under_way.add(delivery.task)
         delivery.task.add_done_callback(self._under_way.discard)
         return delivery
+
+    def refuse(self, submission: Submission, error: RelayError) -> Reply:
+        """Refuse a message that cannot be sent, before anything is done about it."""
+        outcome = Outcome(submission, error=error)
+        self._audit(outcome)
+        return outcome.reply
 
     async def finish(self, timeout_s: float) -> int:
         """Wait until no submission is under way.

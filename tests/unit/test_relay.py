@@ -24,6 +24,7 @@ from smtp_oauth_relay.delivery import Delivery
 from smtp_oauth_relay.errors import (
     CredentialsRefused,
     GraphUnreachable,
+    MessageTooLarge,
     NoMailbox,
     OutcomeUnknown,
     RelayError,
@@ -218,6 +219,20 @@ def test_a_flooded_tenant_is_told_at_once() -> None:
         assert [str(reply)[:9] for reply in refused] == ["451 4.4.5"] * 12
         assert (await it.relay.submit(stranger).reply()).code == 250
         assert [(await task).code for task in replies].count(250) == 8
+
+    run(scene())
+
+
+def test_a_refused_message_is_told_of_like_any_other() -> None:
+    """One line for each message, whatever became of it."""
+
+    async def scene() -> None:
+        it = wired(Entra(), Graph())
+        reply = it.relay.refuse(submission(), MessageTooLarge("4,000,000 octets"))
+
+        assert str(reply).startswith("552 5.3.4 ")
+        assert str(reply).endswith(f"id={ID}")
+        assert isinstance(it.audit[0].error, MessageTooLarge)
 
     run(scene())
 

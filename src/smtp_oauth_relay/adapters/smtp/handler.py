@@ -5,12 +5,11 @@ import logging
 import random
 import uuid
 
-from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
 from smtp_oauth_relay.delivery import Delivery
-from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
+from smtp_oauth_relay.errors import CredentialsRefused, MessageTooLarge, SignInUnavailable
 from smtp_oauth_relay.model import Envelope, Principal, Submission
 from smtp_oauth_relay.relay import Relay
 from smtp_oauth_relay.replies import Reply
@@ -63,12 +62,11 @@ class RelayHandler:
         self, principal: Principal, envelope: Envelope, content: ContentDecoder, client: str
     ) -> Delivery | Reply:
         """Take a whole message over: 250 only if Graph takes it."""
+        submission = Submission(str(uuid.uuid4()), principal, envelope, content.content(), client)
         if content.is_too_large:
-            logs.event(logger, logging.WARNING, "submission.too_large", client=client)
-            return replies.TOO_LARGE
-        return self._relay.submit(
-            Submission(str(uuid.uuid4()), principal, envelope, content.content(), client)
-        )
+            reason = f"{content.octets} octets, more than MAX_MESSAGE_SIZE"
+            return self._relay.refuse(submission, MessageTooLarge(reason))
+        return self._relay.submit(submission)
 
 
 def _log_failed_login(
