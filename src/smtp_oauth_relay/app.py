@@ -137,7 +137,12 @@ def _relay(settings: Settings, tokens: TokenSource, sender: MailSender) -> Relay
         deadline_s=settings.delivery_deadline,
         request_s=settings.graph_http_timeout,
     )
-    policy = Policy(settings.username_delimiter, SenderMailbox(settings.sender_mailbox))
+    policy = Policy(
+        settings.username_delimiter,
+        SenderMailbox(settings.sender_mailbox),
+        frozenset(settings.allowed_tenants),
+        frozenset(settings.allowed_clients),
+    )
     ledger = Ledger(secrets.token_bytes(32))
     return Relay(tokens, courier, ledger, Shares(settings.max_sessions), log_outcome, policy)
 
