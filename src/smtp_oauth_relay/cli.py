@@ -20,6 +20,7 @@ EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
+EX_INTERRUPTED = 130
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartFailed as error:
         print(f"smtp-oauth-relay: {error}", file=sys.stderr)
         return EX_UNAVAILABLE
-    except KeyboardInterrupt:  # before the relay has taken the signal over
-        return EX_OK
+    except KeyboardInterrupt:  # the relay takes the signal over; this is another command
+        return EX_INTERRUPTED
     except Exception as bug:  # the last boundary
         logs.event(logger, logging.CRITICAL, "relay.bug", bug=bug)
         return EX_SOFTWARE
