@@ -1,7 +1,7 @@
 """Where Entra ID and Graph are in each of Microsoft's clouds.
 
-Source: https://learn.microsoft.com/graph/deployments, read 2026-11-22; Entra ID in China by the name
-that MSAL prefers to login.chinacloudapi.cn.
+Source: https://learn.microsoft.com/graph/deployments, read 2026-11-22; Entra ID in China by the
+name that MSAL prefers to login.chinacloudapi.cn.
 """
 
 from collections.abc import Mapping

@@ -195,6 +195,14 @@ def refusal(answer: EntraAnswer) -> CredentialsRefused | SignInUnavailable:
     return CredentialsRefused(f"{sentence} ({marks})", codes)
 
 
+def needs_attention(error: CredentialsRefused | SignInUnavailable) -> bool:
+    """Return whether Entra ID named a trouble that does not pass before somebody acts."""
+    if isinstance(error, CredentialsRefused):
+        return bool(error.entra_codes)
+    known = (_BY_CODE[code] for code in error.entra_codes if code in _BY_CODE)
+    return any(sentence is _OUR_REQUEST for _, sentence in known)
+
+
 def _marks(status: int | None, name: str, codes: tuple[int, ...]) -> str:
     parts = [f"HTTP {status}", name, *(f"AADSTS{code}" for code in codes)]
     return ", ".join(part for part in parts if part)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from smtp_oauth_relay.errors import AnswerNotUnderstood, OutcomeUnknown, RelayError
 from smtp_oauth_relay.model import OutgoingMail, Receipt, Submission
-from smtp_oauth_relay.replies import ACCEPTED, TRY_AGAIN, Reply, reply_for
+from smtp_oauth_relay.replies import ACCEPTED, SHUTTING_DOWN, TRY_AGAIN, Reply, reply_for
 
 
 @dataclass(slots=True)
@@ -63,6 +63,8 @@ class Outcome:
     @property
     def reply(self) -> Reply:
         """The answer to the client, naming the submission."""
+        if self.is_cut:
+            return SHUTTING_DOWN.naming(self.submission.id)
         if self.receipt is not None:
             return ACCEPTED.naming(self.submission.id, self.receipt.request_id)
         if self.error is not None:

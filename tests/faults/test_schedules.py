@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tests.ports import CONTENT, ENVELOPE, PRINCIPAL, Entra, Graph, Step, Wired, wired
-from tests.virtual_time import run
 
 from smtp_oauth_relay.errors import (
     DeliveryFailed,
@@ -24,6 +22,8 @@ from smtp_oauth_relay.errors import (
 )
 from smtp_oauth_relay.ledger import Taken
 from smtp_oauth_relay.model import Submission
+from tests.ports import CONTENT, ENVELOPE, PRINCIPAL, Entra, Graph, Step, Wired, wired
+from tests.virtual_time import run
 
 DEADLINE_S = 60.0
 LIMIT = 2

@@ -4,8 +4,6 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from tests.ports import CONTENT, MAILBOX, PRINCIPAL, Entra, Graph, Step
-from tests.virtual_time import run
 
 from smtp_oauth_relay.courier import Courier
 from smtp_oauth_relay.errors import (
@@ -28,6 +26,8 @@ from smtp_oauth_relay.errors import (
 from smtp_oauth_relay.model import OutgoingMail, Receipt
 from smtp_oauth_relay.outcome import Effort
 from smtp_oauth_relay.pacing import Pacing
+from tests.ports import CONTENT, MAILBOX, PRINCIPAL, Entra, Graph, Step
+from tests.virtual_time import run
 
 MAIL = OutgoingMail("68265808", MAILBOX, CONTENT)
 

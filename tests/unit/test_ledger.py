@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.virtual_time import run
 
 from smtp_oauth_relay.ledger import Entry, Ledger, Running, Taken, Unknown
 from smtp_oauth_relay.model import Principal, Receipt, Secret
 from smtp_oauth_relay.outcome import Outcome
+from tests.virtual_time import run
 
 PRINCIPAL = Principal("tenant", "client", Secret("s"))
 TAKEN = Taken("1", Receipt("4f2a-1"))

@@ -5,10 +5,10 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import pytest
-from tests.virtual_time import run
 
 from smtp_oauth_relay.errors import Throttled
 from smtp_oauth_relay.pacing import Pacing
+from tests.virtual_time import run
 
 A, B = "a@contoso.example", "b@contoso.example"
 REQUEST_S = 0.3

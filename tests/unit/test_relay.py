@@ -4,21 +4,6 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.ports import (
-    CLIENT,
-    CONTENT,
-    MAILBOX,
-    PRINCIPAL,
-    SECRET,
-    TENANT,
-    Entra,
-    Graph,
-    Step,
-    Wired,
-    submission,
-    wired,
-)
-from tests.virtual_time import run
 
 from smtp_oauth_relay.delivery import Delivery
 from smtp_oauth_relay.errors import (
@@ -36,6 +21,21 @@ from smtp_oauth_relay.errors import (
 from smtp_oauth_relay.message import SenderMailbox
 from smtp_oauth_relay.model import OutgoingMail, Secret
 from smtp_oauth_relay.relay import Policy
+from tests.ports import (
+    CLIENT,
+    CONTENT,
+    MAILBOX,
+    PRINCIPAL,
+    SECRET,
+    TENANT,
+    Entra,
+    Graph,
+    Step,
+    Wired,
+    submission,
+    wired,
+)
+from tests.virtual_time import run
 
 SLOW = Step(latency_s=5)
 LOST_ANSWER = Step(OutcomeUnknown("no answer"), takes=True)

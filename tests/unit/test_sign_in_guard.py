@@ -18,9 +18,7 @@ def is_refused(guard: SignInGuard, now: float, login: bytes = b"login") -> bool:
     try:
         guard.check(login, CONTOSO, now)
     except CredentialsRefused as error:
-        assert error.entra_codes == REFUSAL.entra_codes
-        assert error.reason.startswith(REFUSAL.reason)
-        return True
+        return error.entra_codes == REFUSAL.entra_codes and REFUSAL.reason in error.reason
     return False
 
 
@@ -122,6 +120,5 @@ def test_nothing_grows_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         guard.begin(who, PEER, 0.0)
         guard.pause(who, 60, 0.0)
 
-    kept = [guard._refusals, guard._tries, guard._pauses]
-    assert [len(each) for each in kept] == [10, 10, 10]
+    assert (len(guard._refusals), len(guard._tries), len(guard._pauses)) == (10, 10, 10)
     assert is_refused(guard, 1.0, b"99")

@@ -26,7 +26,7 @@ def log_outcome(outcome: Outcome) -> None:
         mailbox=outcome.mail.mailbox if outcome.mail else None,
         recipients=len(submission.envelope.forward_paths),
         octets=len(submission.content),
-        reply=_reply(outcome),
+        reply=str(outcome.reply).partition(" id=")[0],
         request=outcome.receipt.request_id if outcome.receipt else _request_id(failure),
         outcome=_word(outcome),
         cause=str(outcome.error) if outcome.error else None,
@@ -40,12 +40,6 @@ def log_outcome(outcome: Outcome) -> None:
         graph_ms=_ms(effort.graph_s),
         ms=_ms(outcome.took_s),
     )
-
-
-def _reply(outcome: Outcome) -> str:
-    if outcome.is_cut:
-        return "none: the relay was stopped"
-    return str(outcome.reply).partition(" id=")[0]
 
 
 def _request_id(failure: DeliveryFailed | None) -> str | None:
@@ -65,7 +59,7 @@ def _word(outcome: Outcome) -> str:
         return "accepted"
     if outcome.is_unknown:
         return "unknown"
-    return "deferred" if outcome.is_cut or outcome.reply.is_transient else "refused"
+    return "deferred" if outcome.reply.is_transient else "refused"
 
 
 def _ms(seconds: float) -> int:

@@ -19,7 +19,7 @@ from smtp_oauth_relay.adapters.entra_http import RecordingHttp, open_entra_http
 from smtp_oauth_relay.adapters.entra_msal import Application
 from smtp_oauth_relay.adapters.lanes import Lanes
 from smtp_oauth_relay.adapters.outbound import Outbound
-from smtp_oauth_relay.entra_protocol import read_token
+from smtp_oauth_relay.entra_protocol import needs_attention, read_token
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import BearerToken, Principal
 from smtp_oauth_relay.sign_in_guard import SignInGuard, Try
@@ -199,7 +199,7 @@ class EntraTokenSource:
             self._guard.refused(login.key, error, now)
         elif isinstance(error, SignInUnavailable) and error.retry_after_s:
             self._guard.pause(principal, error.retry_after_s, now)
-        if isinstance(error, CredentialsRefused | SignInUnavailable) and error.entra_codes:
+        if isinstance(error, CredentialsRefused | SignInUnavailable) and needs_attention(error):
             self._tell(principal, error, now)
         if login.token is None:
             self._logins.pop(login.key, None)
