@@ -124,6 +124,7 @@ class SmtpSession(SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         """End the session; a submission goes on."""
         super().connection_lost(error)
+        self._admission.leave(self)  # not before: the end of TLS takes its time
         if self._cutting is not None:
             self._cutting.cancel()
 
@@ -179,14 +180,15 @@ class SmtpSession(SMTP):
             raise
         finally:
             self._was_not_heard()
-            self._admission.leave(self)
             self._close()
 
     def _close(self) -> None:
         """Close the connection, and cut it if the client does not take what was written."""
         assert self._timeout_handle is not None  # noqa: S101 - aiosmtpd sets it with the connection
         self._timeout_handle.cancel()  # it would keep a session alive whose handshake failed
-        if self.transport is not None:
+        if self.transport is None:
+            self._admission.leave(self)
+        else:
             self.transport.close()
             self._cutting = self.loop.call_later(WRITE_S, self.abort)
 
