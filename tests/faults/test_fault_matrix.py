@@ -272,24 +272,26 @@ async def test_a_client_that_is_gone_after_the_dot(
     if tls and end == "half-close":
         end = "close"  # TLS knows no half
     stand_in.graph_faults.add(Fault(latency_s=0.5))
-    async with serving(stand_in, **({} if tls else PLAIN)) as relay:
-        async with connected(relay.port) as dialogue:
-            await ready_for_mail(relay, dialogue, tls=tls)
-            await dialogue.begin(MAILBOX, RECIPIENT)
-            await dialogue.send(stuffed(MAIL))
-            await until(lambda: posts(stand_in) == 1, "the request to Graph")
-            {
-                "close": dialogue.writer.close,
-                "reset": dialogue.reset,
-                "half-close": dialogue.half_close,
-            }[end]()
-            if moment == "taken":
-                await until(lambda: "submission.finished" in log.getvalue(), "the end of it")
+    async with (
+        serving(stand_in, **({} if tls else PLAIN)) as relay,
+        connected(relay.port) as dialogue,
+    ):
+        await ready_for_mail(relay, dialogue, tls=tls)
+        await dialogue.begin(MAILBOX, RECIPIENT)
+        await dialogue.send(stuffed(MAIL))
+        await until(lambda: posts(stand_in) == 1, "the request to Graph")
+        {
+            "close": dialogue.writer.close,
+            "reset": dialogue.reset,
+            "half-close": dialogue.half_close,
+        }[end]()
+        if moment == "taken":
+            await until(lambda: "submission.finished" in log.getvalue(), "the end of it")
 
-            async with connected(relay.port) as again:
-                await ready_for_mail(relay, again, tls=tls)
-                answer = await again.submit(MAIL, MAILBOX, RECIPIENT)
-                wanted = await again.submit(MAIL, MAILBOX, RECIPIENT)
+        async with connected(relay.port) as again:
+            await ready_for_mail(relay, again, tls=tls)
+            answer = await again.submit(MAIL, MAILBOX, RECIPIENT)
+            wanted = await again.submit(MAIL, MAILBOX, RECIPIENT)
 
     assert (answer.short, wanted.short) == ("250 2.0.0", "250 2.0.0")
     assert log.getvalue().count(" joined=") == 1
