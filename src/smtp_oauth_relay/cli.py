@@ -20,6 +20,7 @@ EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
+EX_INTERRUPTED = 130
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartFailed as error:
         print(f"smtp-oauth-relay: {error}", file=sys.stderr)
         return EX_UNAVAILABLE
-    except KeyboardInterrupt:  # before the relay has taken the signal over
-        return EX_OK
+    except KeyboardInterrupt:  # the relay takes the signal over; this is another command
+        return EX_INTERRUPTED
     except Exception as bug:  # the last boundary
         logs.event(logger, logging.CRITICAL, "relay.bug", bug=bug)
         return EX_SOFTWARE
@@ -112,22 +113,24 @@ def _sandbox(options: argparse.Namespace) -> int:
 
 
 def _describe_send_test(parser: argparse.ArgumentParser) -> None:
-    from smtp_oauth_relay.sandbox import applicant
-
     parser.description = (
         "Send one mail through a running relay, as a device would, and say what each step means."
         " Without options: through the sandbox."
     )
     parser.add_argument("--host", default="localhost", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=8025, help="default: %(default)s")
-    parser.add_argument("--user", default=applicant.USER_NAME, help="tenant@client")
+    parser.add_argument("--user", help="tenant@client (default: the sandbox's)")
     parser.add_argument(
         "--password-stdin",
         action="store_true",
         help="read the client secret from standard input (default: the sandbox's)",
     )
-    parser.add_argument("--from", dest="sender", default=applicant.SENDER, metavar="ADDRESS")
-    parser.add_argument("--to", dest="recipient", default=applicant.RECIPIENT, metavar="ADDRESS")
+    parser.add_argument(
+        "--from", dest="sender", metavar="ADDRESS", help="in whose name (default: the sandbox's)"
+    )
+    parser.add_argument(
+        "--to", dest="recipient", metavar="ADDRESS", help="to whom (default: the sandbox's)"
+    )
     parser.add_argument("--ca-file", type=Path, help="trust this certificate authority (PEM)")
     parser.set_defaults(run=_send_test)
 
@@ -140,10 +143,10 @@ def _send_test(options: argparse.Namespace) -> int:
     mail = probe.TestMail(
         options.host,
         options.port,
-        options.user,
+        options.user or applicant.USER_NAME,
         password,
-        options.sender,
-        options.recipient,
+        options.sender or applicant.SENDER,
+        options.recipient or applicant.RECIPIENT,
         options.ca_file,
     )
     return EX_OK if probe.send_test(mail, print) else EX_FAILED

@@ -50,8 +50,10 @@ class _Verdict(Enum):
 
 _REFUSED, _UNAVAILABLE = _Verdict.REFUSED, _Verdict.UNAVAILABLE
 
-_WRONG_CLOUD = "the tenant is in another national cloud: set AZURE_CLOUD"
-_NO_TENANT = "the tenant does not exist, or is in another national cloud (AZURE_CLOUD)"
+_WRONG_CLOUD = (
+    "the tenant is in another national cloud: set AZURE_AUTHORITY_HOST and GRAPH_ENDPOINT"
+)
+_NO_TENANT = "the tenant does not exist, or not in the cloud of AZURE_AUTHORITY_HOST"
 _NO_APP = "the application does not exist in this tenant: check both IDs in the user name"
 _APP_DISABLED = "the application is disabled: enable it under Enterprise applications"
 _POLICY = "a Conditional Access policy for workload identities blocks the application"

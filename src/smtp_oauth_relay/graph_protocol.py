@@ -34,6 +34,7 @@ MAX_ERROR_OCTETS = 65_536
 MAX_RETRY_AFTER_S = 86_400.0
 """Nobody is told to wait longer than a day; Entra ID and Graph ask for minutes."""
 
+_MAX_SEGMENT = 2000  # a mailbox has 320 octets at most (RFC 5321 §4.5.3.1), percent-encoded 960
 _MAX_DEPTH = 10  # of innerError; Graph nests two
 _REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _CODE = re.compile(r"[0-9A-Za-z_.]{1,64}")
@@ -116,7 +117,7 @@ def send_path(mailbox: str) -> str:
         segment = quote(mailbox, safe="")
     except UnicodeEncodeError as error:
         raise MailboxUnknown("the mailbox is no Unicode text") from error
-    if segment in {"", ".", ".."}:
+    if segment in {"", ".", ".."} or len(segment) > _MAX_SEGMENT:
         raise MailboxUnknown("the mailbox cannot stand in a URL")
     return f"/v1.0/users/{segment}/sendMail"
 
@@ -135,6 +136,7 @@ def send_headers(token: BearerToken, submission_id: str, octets: int) -> dict[st
         "Content-Length": str((octets + 2) // 3 * 4),
         "Accept": "application/json",
         "Accept-Encoding": "identity",  # an error's body is read bounded, as it comes
+        "User-Agent": "smtp-oauth-relay",
         "client-request-id": submission_id,
     }
 

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import pytest
 import trustme
 
+from smtp_oauth_relay.adapters import graph
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.graph import CHUNK_OCTETS, GraphMailSender, open_http
 from smtp_oauth_relay.adapters.outbound import read_outbound
@@ -40,7 +41,7 @@ from smtp_oauth_relay.sandbox import Application, Fault, StandIn
 
 TOKEN = BearerToken("a-token", expires_at=1e9)
 SMALL, LARGE = 3_000, 2_900_000
-LONG_S, SHORT_S = 30.0, 0.3
+LONG_S, SHORT_S = 30.0, 0.6
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nrequest-id: 4f2a-1\r\nContent-Length: 0\r\n\r\n"
 
 Behaviour = Callable[["Connection"], Awaitable[None]]
@@ -246,6 +247,18 @@ async def test_a_mailbox_that_changes_the_url_is_stopped_before_anything_is_sent
     async with peer_that(accept, tmp_path) as peer, peer.sender() as sender:
         with pytest.raises(MailboxUnknown):
             await sender.send(mail(mailbox=".."), TOKEN)
+
+        assert peer.connections == 0
+
+
+async def test_the_final_url_is_checked_whatever_made_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The HTTP library normalises `..`; a slip in the quoting must not reach another mailbox."""
+    monkeypatch.setattr(graph, "send_path", lambda _: "/v1.0/users/../me/sendMail")
+    async with peer_that(accept, tmp_path) as peer, peer.sender() as sender:
+        with pytest.raises(MailboxUnknown):
+            await sender.send(mail(), TOKEN)
 
         assert peer.connections == 0
 
@@ -463,7 +476,7 @@ async def test_a_stalled_graph_is_left_after_the_time_out(
         peer_that(behaviour, tmp_path) as peer,
         peer.sender(timeout_s=SHORT_S) as sender,
     ):
-        with pytest.raises(OutcomeUnknown, match=r"nothing within 0\.3 s"):
+        with pytest.raises(OutcomeUnknown, match=r"nothing within 0\.6 s"):
             await sender.send(mail(octets), TOKEN)
 
 

@@ -68,7 +68,7 @@ def test_a_mailbox_is_one_segment_of_the_path(mailbox: str, path: str) -> None:
     assert send_path(mailbox) == path
 
 
-@pytest.mark.parametrize("mailbox", ["", ".", "..", "\udc80@x"])
+@pytest.mark.parametrize("mailbox", ["", ".", "..", "\udc80@x", "x" * 70_000])
 def test_what_cannot_be_a_segment_is_an_unknown_mailbox(mailbox: str) -> None:
     """`..` is a segment that every client takes away, together with the one before it."""
     with pytest.raises(MailboxUnknown):
@@ -211,6 +211,15 @@ def test_the_innermost_known_code_counts(inner: str) -> None:
 
     assert type(error) is RecipientsRefused
     assert error.graph_code == "ErrorInvalidRecipients"
+
+
+def test_codes_are_looked_for_ten_levels_deep_and_no_deeper() -> None:
+    """The time for an answer is bounded, whatever it holds."""
+    deep = error_body(*["Outer"] * 9, "ErrorInvalidRecipients")
+    deeper = error_body(*["Outer"] * 10, "ErrorInvalidRecipients")
+
+    assert type(failure(400, {}, deep)) is RecipientsRefused
+    assert type(failure(400, {}, deeper)) is ContentRefused
 
 
 def test_case_does_not_matter_in_codes() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from smtp_oauth_relay.errors import (
     AnswerNotUnderstood,
-    ContentRefused,
     CredentialsRefused,
     DeliveryFailed,
     GraphUnreachable,
@@ -83,6 +82,7 @@ class Graph:
         is_stuck: it never answers.
         sent: what it took.
         shown: the tokens that it saw.
+        is_asked: set with the first request.
     """
 
     bad_tokens: frozenset[str] = frozenset()
@@ -90,10 +90,12 @@ class Graph:
     is_stuck: bool = False
     sent: list[OutgoingMail] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
         """Take one mail."""
         self.shown.append(token.value)
+        self.is_asked.set()
         await asyncio.sleep(0)
         if self.is_stuck:
             await asyncio.Event().wait()
@@ -229,11 +231,10 @@ async def test_trouble_with_the_token_after_the_login_is_temporary(
 
 @pytest.mark.parametrize(
     "kind",
-    [AnswerNotUnderstood, ContentRefused, GraphUnreachable, OutcomeUnknown, SenderRefused]
-    + [Throttled],
+    [AnswerNotUnderstood, GraphUnreachable, OutcomeUnknown, SenderRefused, Throttled],
 )
 async def test_what_graph_refuses_is_tried_once(kind: type[DeliveryFailed]) -> None:
-    """sendMail is not idempotent: a second request could be a second mail."""
+    """A POST to sendMail is not idempotent: a second request could be a second mail."""
     graph = Graph(trouble=kind("reason", status=400, request_id="4f2a-9"))
 
     outcome = await relay_of(Entra(), graph).submit(SUBMISSION)
@@ -278,8 +279,7 @@ async def test_who_waits_may_be_cancelled() -> None:
     """The end of the process is no error of the message."""
     graph = Graph(is_stuck=True)
     task = asyncio.create_task(relay_of(Entra(), graph).submit(SUBMISSION))
-    while not graph.shown:
-        await asyncio.sleep(0)
+    await graph.is_asked.wait()
 
     task.cancel()
 
@@ -306,15 +306,11 @@ async def test_a_bug_is_not_taken_for_an_answer(relay: Callable[[Exception], Rel
 async def test_many_devices_wait_for_nobody_but_themselves() -> None:
     """One that hangs holds up no other."""
     stuck = asyncio.create_task(relay_of(Entra(), Graph(is_stuck=True)).submit(SUBMISSION))
-    relay, graph = Entra(), Graph()
+    graph = Graph()
+    relay = relay_of(Entra(), graph)
 
-    outcomes = await asyncio.gather(*(relay_of(relay, graph).submit(SUBMISSION) for _ in range(40)))
+    outcomes = await asyncio.gather(*(relay.submit(SUBMISSION) for _ in range(40)))
 
     stuck.cancel()
     assert all(outcome.receipt for outcome in outcomes)
     assert len(graph.sent) == 40
-
-
-def test_an_outcome_without_an_error_or_receipt_names_the_submission() -> None:
-    """The audit line of a mail that was cut off has no more to say."""
-    assert str(Outcome(SUBMISSION).reply) == f"250 2.0.0 Accepted id={SUBMISSION_ID}"

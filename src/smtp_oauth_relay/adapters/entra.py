@@ -80,8 +80,8 @@ class EntraTokenSource:
         login = self._login(principal)
         if refused and login.token and login.token.value == refused.value:
             login.token = None
-        if login.token and login.life_s > FRESH_S:
-            return replace(login.token, is_cached=True)
+        if token := login.token_living(FRESH_S):
+            return replace(token, is_cached=True)
         if login.renewal is None:
             login.renewal = asyncio.create_task(self._renew(login, principal))
             self._renewals.add(login.renewal)
@@ -125,15 +125,13 @@ class EntraTokenSource:
             async with asyncio.timeout(self._timeout_s):
                 answer = await loop.run_in_executor(self._threads, application.ask)
             token = read_token(answer, asked_at)
-        except TimeoutError as error:
-            if login.token and login.life_s > USABLE_S:
-                return login.token
+        except (TimeoutError, SignInUnavailable) as error:
+            if old := login.token_living(USABLE_S):
+                return old
+            if isinstance(error, SignInUnavailable):
+                raise
             reason = f"Entra ID did not answer within {self._timeout_s:g} s"
             raise SignInUnavailable(reason) from error
-        except SignInUnavailable:
-            if login.token and login.life_s > USABLE_S:
-                return login.token
-            raise
         login.token, login.application = token, application
         return token
 
@@ -146,8 +144,9 @@ class EntraTokenSource:
         """End a renewal, also one that nobody waits for any more."""
         self._renewals.discard(renewal)
         login.renewal = None
-        if renewal.cancelled() or renewal.exception() is not None:
-            self._logins.pop(login.key, None)
+        failed = renewal.cancelled() or renewal.exception() is not None
+        if failed and self._logins.get(login.key) is login:
+            del self._logins[login.key]
 
 
 @dataclass(slots=True, eq=False)
@@ -159,11 +158,9 @@ class _Login:
     application: "_Application | None" = None
     renewal: "asyncio.Task[BearerToken] | None" = None
 
-    @property
-    def life_s(self) -> float:
-        if self.token is None:
-            return 0.0
-        return self.token.expires_at - asyncio.get_running_loop().time()
+    def token_living(self, life_s: float) -> BearerToken | None:
+        now = asyncio.get_running_loop().time()
+        return self.token if self.token and self.token.expires_at - now > life_s else None
 
 
 class _Application:

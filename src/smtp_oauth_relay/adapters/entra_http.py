@@ -4,11 +4,10 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from smtp_oauth_relay.adapters.outbound import Outbound
+from smtp_oauth_relay.adapters.outbound import NoCookies, Outbound
 from smtp_oauth_relay.entra_protocol import NO_ANSWER, EntraAnswer
 from smtp_oauth_relay.graph_protocol import retry_after_s
 
@@ -31,7 +30,7 @@ def open_entra_http(outbound: Outbound, authority_host: str, *, connections: int
         proxy=outbound.httpx_proxy_for(authority_host),
         trust_env=False,
         follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        cookies=NoCookies(),
         headers={"User-Agent": "smtp-oauth-relay", "Accept-Encoding": "identity"},
         limits=httpx.Limits(
             max_connections=connections,

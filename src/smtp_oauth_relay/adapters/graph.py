@@ -10,13 +10,12 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from smtp_oauth_relay.adapters.outbound import Outbound, root_cause
+from smtp_oauth_relay.adapters.outbound import NoCookies, Outbound, root_cause
 from smtp_oauth_relay.errors import GraphUnreachable, MailboxUnknown, OutcomeUnknown
 from smtp_oauth_relay.graph_protocol import (
     MAX_ERROR_OCTETS,
@@ -38,6 +37,7 @@ CHUNK_OCTETS = 49_152
 """Of the message, in one piece: a multiple of 3, so that the base64 has no padding inside, and
 64 KiB of base64, which is aiohttp's own measure for a full write buffer."""
 
+_TIMEOUTS = {"timeout": httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()}
 _BROKEN = (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError)
 _ACCEPTED_BODY_S = 0.5  # for what is left of a 202, so that its connection can be used again
 
@@ -45,8 +45,8 @@ _ACCEPTED_BODY_S = 0.5  # for what is left of a 202, so that its connection can 
 def open_http(outbound: Outbound, endpoint: str, *, connections: int) -> httpx.AsyncClient:
     """Return the client that all submissions share. Call it on the running loop.
 
-    Cookies are refused twice, by aiohttp's jar and by httpx's: they would cross from one tenant's
-    request to another's. The environment is not read (see `outbound`).
+    aiohttp and httpx each have a cookie jar, and both are put out of use. The environment is not
+    read (see `outbound`).
 
     Args:
         outbound: the trust and the proxies.
@@ -69,9 +69,7 @@ def open_http(outbound: Outbound, endpoint: str, *, connections: int) -> httpx.A
         transport=transport,
         trust_env=False,
         follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        headers={"User-Agent": "smtp-oauth-relay"},
-        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+        cookies=NoCookies(),
     )
 
 
@@ -91,9 +89,11 @@ class GraphMailSender:
             ValueError: the endpoint is not https.
         """
         self._http = http
-        self._endpoint = httpx.URL(endpoint)
-        if self._endpoint.scheme != "https":
+        url = httpx.URL(endpoint)
+        if url.scheme != "https":
             raise ValueError(f"Graph is only spoken to by https: {endpoint}")
+        self._origin = f"https://{url.netloc.decode()}"
+        self._address = (url.scheme, url.host, url.port)
         self._timeout_s = timeout_s
 
     async def aclose(self) -> None:
@@ -122,15 +122,15 @@ class GraphMailSender:
         self, mail: OutgoingMail, token: BearerToken, body: "_Base64Body"
     ) -> httpx.Request:
         path = send_path(mail.mailbox)
-        request = self._http.build_request(
+        request = httpx.Request(  # the client's build_request costs 60 us and adds nothing needed
             "POST",
-            self._endpoint.copy_with(raw_path=path.encode()),
+            f"{self._origin}{path}",
             headers=send_headers(token, mail.submission_id, len(mail.mime)),
             content=body,
+            extensions=_TIMEOUTS,
         )
         url = request.url  # httpx has normalised it: `..` would have swallowed segments
-        expected = ("https", self._endpoint.host, self._endpoint.port, path.encode())
-        if (url.scheme, url.host, url.port, url.raw_path) != expected:
+        if (url.scheme, url.host, url.port, url.raw_path) != (*self._address, path.encode()):
             raise MailboxUnknown("the mailbox would change the URL of the request")
         return request
 
@@ -188,6 +188,8 @@ def _failure(body: _Base64Body, what: str) -> GraphUnreachable | OutcomeUnknown:
 async def _read(response: httpx.Response, deadline: float) -> bytes:
     """Return the beginning of a body, as much of it as comes: the status is known already."""
     body = b""
+    if response.headers.get("content-length") == "0":
+        return body
     with suppress(*_BROKEN):
         async with asyncio.timeout_at(deadline):
             async for chunk in response.aiter_raw():

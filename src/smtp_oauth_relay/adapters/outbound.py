@@ -13,6 +13,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -177,6 +178,13 @@ def _proxy(address: str) -> Proxy:
     if parts.username is not None:
         credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return Proxy(host.rstrip("/"), credentials)
+
+
+class NoCookies(CookieJar):
+    """Keeps none: they would cross from one tenant's request to another's."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Leave them where they are."""
 
 
 def root_cause(error: BaseException) -> str:

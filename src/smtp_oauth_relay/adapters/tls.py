@@ -7,6 +7,9 @@ from pathlib import Path
 
 from smtp_oauth_relay.errors import SettingsError
 
+# The last two: the key is of another kind (RSA, elliptic curve) than the certificate.
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+
 
 def server_context(cert_file: Path, key_file: Path, ciphers: str) -> ssl.SSLContext:
     """Return what STARTTLS serves: TLS 1.2 or newer.
@@ -58,7 +61,7 @@ def _load(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
 
 
 def _load_problem(error: ssl.SSLError, cert_file: Path, key_file: Path) -> str:
-    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+    if error.reason in _MISMATCHES:
         return (
             f"The private key in {key_file} does not belong to the certificate in {cert_file}."
             " Put the pair in place that was made together, the server's certificate first in its"
@@ -120,13 +123,13 @@ def _permission_problem(what: str, path: Path) -> str:
 
 
 def _closed_folder(path: Path) -> Path:
-    """Return the topmost folder above a path that may not be entered."""
-    for folder in reversed(path.parents):
+    """Return the topmost folder on the way to a file, links followed, that may not be entered."""
+    for folder in reversed(Path(os.path.realpath(path)).parents):
         try:
             os.stat(f"{folder}/.")
         except PermissionError:
             return folder
-    return path.parent  # the path leads through a link: it is a folder elsewhere
+    return path.parent  # it was closed a moment ago
 
 
 def _identity() -> tuple[int | str, int | str]:

@@ -109,7 +109,7 @@ def readable(value: str) -> str:
     """Return a header value as people read it: decoded, on one line, at most 80 characters."""
     try:
         text = str(email.header.make_header(email.header.decode_header(value[:1000])))
-    except (ValueError, LookupError, email.errors.HeaderParseError):
+    except (ValueError, LookupError, email.errors.MessageError):
         text = value
     visible = (character if character.isprintable() else " " for character in text)
     text = " ".join("".join(visible).split())

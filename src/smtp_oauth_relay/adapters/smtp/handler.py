@@ -12,6 +12,7 @@ from smtp_oauth_relay.adapters.smtp.sasl import Credentials
 from smtp_oauth_relay.errors import (
     CredentialsRefused,
     DeliveryFailed,
+    MessageTooLarge,
     OutcomeUnknown,
     SignInUnavailable,
 )
@@ -72,14 +73,19 @@ class RelayHandler:
         self, principal: Principal, envelope: Envelope, content: ContentDecoder, client: str
     ) -> Reply:
         """Return the answer to a whole message: 250 only if Graph took it."""
-        if content.is_too_large:
-            logs.event(logger, logging.WARNING, "submission.too_large", client=client)
-            return replies.TOO_LARGE
         submission = Submission(str(uuid.uuid4()), principal, envelope, content.content())
+        if content.is_too_large:
+            return self._refuse(submission, content.octets, client)
         task = asyncio.create_task(self._submit(submission, client))
         self._submissions.add(task)
         task.add_done_callback(self._submissions.discard)
         return await asyncio.shield(task)
+
+    def _refuse(self, submission: Submission, octets: int, client: str) -> Reply:
+        error = MessageTooLarge(f"{octets} octets, more than MAX_MESSAGE_SIZE")
+        outcome = Outcome(submission, error=error)
+        self._audit(outcome, client, asyncio.get_running_loop().time(), _short(outcome.reply))
+        return outcome.reply
 
     async def finish(self, timeout_s: float) -> int:
         """Wait until no submission is under way.
@@ -106,7 +112,7 @@ class RelayHandler:
         except Exception as bug:  # the boundary: a bug of ours delays a mail, never bounces it
             outcome, reply = Outcome(submission), replies.TRY_AGAIN.naming(submission.id)
             logs.event(logger, logging.ERROR, "submission.bug", bug=bug, id=submission.id)
-        self._audit(outcome, client, started, str(reply).partition(" id=")[0])
+        self._audit(outcome, client, started, _short(reply))
         return reply
 
     def _audit(self, outcome: Outcome, client: str, started: float, reply: str) -> None:
@@ -133,6 +139,11 @@ class RelayHandler:
             code=failure.graph_code if failure and failure.graph_code else None,
             ms=took_ms,
         )
+
+
+def _short(reply: Reply) -> str:
+    """Return a reply without the identifiers, which the audit line has beside it."""
+    return str(reply).partition(" id=")[0]
 
 
 def _request_id(failure: DeliveryFailed | None) -> str | None:

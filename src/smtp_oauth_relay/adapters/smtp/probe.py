@@ -70,10 +70,11 @@ def send_test(mail: TestMail, say: Callable[[str], None]) -> bool:
         line = text.decode(errors="replace") if isinstance(text, bytes) else text
         say(f"FAILED  {error.smtp_code} {line}")
         say(f"        {_MEANING.get(error.smtp_code, 'The relay refused this step.')}")
-    except smtplib.SMTPRecipientsRefused as error:
-        say(f"FAILED  the recipient was refused: {error.recipients}")
     except smtplib.SMTPNotSupportedError as error:
         say(f"FAILED  {error}")
+    except UnicodeEncodeError:
+        say("FAILED  the user name, the password or an address has a character outside ASCII.")
+        say("        Client secrets have none: was it typed with the right keyboard?")
     except ssl.SSLCertVerificationError as error:
         say(f"FAILED  the certificate is not trusted: {error.verify_message}")
         say("        Name its issuer with --ca-file, or connect by the name in the certificate.")
@@ -102,16 +103,20 @@ def _send(mail: TestMail, say: Callable[[str], None]) -> None:
             say("WARN    the relay offers no STARTTLS: the password crosses the network readable")
         client.login(mail.user_name, mail.password)
         say("OK      logged in: Entra ID knows the application, and the secret is right")
-        client.mail(mail.sender)
-        code, text = client.rcpt(mail.recipient)
-        if code // 100 != 2:
-            raise smtplib.SMTPResponseException(code, text)
-        code, text = client.data(_message(mail))
-        if code != 250:
-            raise smtplib.SMTPResponseException(code, text)
+        _accepted(client.mail(mail.sender))
+        _accepted(client.rcpt(mail.recipient))
+        code, text = _accepted(client.data(_message(mail)))
         say(f"OK      {code} {text.decode(errors='replace')}")
         say("        Microsoft Graph took the message. If it does not arrive, look for a report")
         say(f"        of non-delivery in the mailbox of {mail.sender}.")
+
+
+def _accepted(reply: tuple[int, bytes]) -> tuple[int, bytes]:
+    """Return a reply of 2yz; smtplib leaves it to the caller to look at most of them."""
+    code, text = reply
+    if code // 100 != 2:
+        raise smtplib.SMTPResponseException(code, text)
+    return reply
 
 
 def _tls_context(mail: TestMail) -> ssl.SSLContext:

@@ -1,6 +1,6 @@
 """The life of one SMTP session: its commands are read, answered and counted, its waits end.
 
-aiosmtpd keeps the connection, the switch to TLS and the envelope. Its loop is replaced: it would
+aiosmtpd keeps the connection and what must follow a handshake. Its loop is replaced: it would
 answer some commands twice or not at all, put the text of exceptions into replies, print passwords
 and wait without end.
 """

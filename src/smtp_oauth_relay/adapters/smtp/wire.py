@@ -40,7 +40,9 @@ class Wire:
             ClientGone: the client closed before a whole line came.
         """
         if self._pending:
-            await asyncio.sleep(0)  # many commands in one packet: the other sessions have turns, too
+            await asyncio.sleep(
+                0
+            )  # many commands in one packet: the other sessions have turns, too
         line = b""
         while (end := self._pending.find(b"\n")) < 0:
             line = (line + self._pending)[: max_octets + 2]  # more is too long: it need not be kept
