@@ -109,18 +109,18 @@ def parse_list(value: str) -> AddressList:
     entries: list[Entry] = []
     group, number, is_open, is_proper = "", 0, False, True
     draft = _Draft(0)
-    for kind, token, start, end in _tokens(value):
+    for kind, piece, start, end in _tokens(value):
         if kind != "separator":
-            _take(draft, kind, token)
+            _take(draft, kind, piece)
             continue
         text = value[draft.start : start].strip(_BLANKS)
-        if token == ":":
+        if piece == ":":
             is_proper &= not is_open and draft.is_proper and not draft.angles and bool(text)
             group, number, is_open = _FOLD.sub("", text), number + 1, True
         else:
             entries += _entries(draft, text, group, number if is_open else 0)
-            is_proper &= token == "," or is_open
-        if token == ";":
+            is_proper &= piece == "," or is_open
+        if piece == ";":
             group, is_open = "", False
         draft = _Draft(end)
     entries += _entries(draft, value[draft.start :].strip(_BLANKS), group, number if is_open else 0)

@@ -25,6 +25,7 @@ _QUOTED_STRING = rf'"(?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*"'
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 _MAILBOX = rf"(?P<local>{_DOT_STRING}|{_QUOTED_STRING})@(?P<domain>{_DOMAIN})"
 
+_QUOTED_PAIR = re.compile(r"\\(.)")
 _MAILBOX_ONLY = re.compile(_MAILBOX)
 _PATH = re.compile(
     rf"[ \t]*(?:<(?:(?:@{_DOMAIN},?)+:)?(?P<bracketed>{_MAILBOX})>"  # A-d-l: is ignored, §4.1.1.3
@@ -41,12 +42,10 @@ class Path:
     Attributes:
         mailbox: bare `local@domain` as the client spelled it; empty for `<>`.
         parameters: what follows, such as `SIZE=4711 BODY=8BITMIME`; may be empty.
-        has_brackets: whether it stood in angle brackets, as it must.
     """
 
     mailbox: str
     parameters: str
-    has_brackets: bool = True
 
 
 def parse_path(argument: str) -> Path:
@@ -64,8 +63,7 @@ def parse_path(argument: str) -> Path:
     parameters = match["parameters"] or ""
     if match["null"]:
         return Path("", parameters)
-    mailbox = check_mailbox(match["bracketed"] or match["bare"])
-    return Path(mailbox, parameters, has_brackets=match["bracketed"] is not None)
+    return Path(check_mailbox(match["bracketed"] or match["bare"]), parameters)
 
 
 def check_mailbox(text: str) -> str:
@@ -116,9 +114,6 @@ def key_of(mailbox: str) -> str:
     return f"{_folded(local)}@{'.'.join(map(_u_label, domain.split('.')))}"
 
 
-_QUOTED_PAIR = re.compile(r"\\(.)")
-
-
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
 
@@ -128,9 +123,10 @@ def _u_label(label: str) -> str:
     if not label.startswith("xn--"):
         return label
     try:
-        return _folded(label[4:].encode("ascii").decode("punycode"))
-    except ValueError:  # no punycode at all: then it stands for itself
+        decoded = _folded(label[4:].encode("ascii").decode("punycode"))
+    except ValueError:  # no punycode at all
         return label
+    return label if decoded.isascii() else decoded
 
 
 def a_labels(domain: str) -> str:

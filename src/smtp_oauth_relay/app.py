@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay import settings as configuration
 from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.adapters.composer import Composer
+from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
@@ -19,8 +21,10 @@ from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.tls import server_context
-from smtp_oauth_relay.message import SenderMailbox
+from smtp_oauth_relay.message import Rules
+from smtp_oauth_relay.recipients import HeaderRecipients
 from smtp_oauth_relay.relay import Relay
+from smtp_oauth_relay.sender import SenderMailbox
 from smtp_oauth_relay.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -90,7 +94,7 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
     """Serve while the context is open.
 
     Raises:
-        SettingsError: the certificate cannot be used.
+        SettingsError: the certificate or the DKIM key cannot be used.
         StartFailed: a port cannot be had.
     """
     tls_context = None
@@ -98,6 +102,7 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
         tls_context = server_context(
             settings.tls_cert_filepath, settings.tls_key_filepath, settings.tls_cipher_suite
         )
+    signing_key = read_key(settings)
     async with AsyncExitStack() as parts:
         tokens = EntraTokenSource(
             settings.azure_authority_host,
@@ -112,11 +117,13 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             timeout_s=settings.graph_http_timeout,
         )
         parts.push_async_callback(sender.aclose)
+        composer = Composer(_rules(settings), signing_key)
+        parts.callback(composer.close)
         relay = Relay(
             tokens,
             sender,
+            composer,
             delimiter=settings.username_delimiter,
-            sender_mailbox=SenderMailbox(settings.sender_mailbox),
             deadline_s=settings.delivery_deadline,
         )
         handler = RelayHandler(relay)
@@ -128,6 +135,15 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             yield running
         finally:
             await running.drain(0)
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        relay_name=settings.server_hostname or socket.gethostname(),
+        sender_mailbox=SenderMailbox(settings.sender_mailbox),
+        header_recipients=HeaderRecipients(settings.header_recipients),
+        shows_client_address=settings.received_client_address,
+    )
 
 
 def _policy(settings: Settings) -> SessionPolicy:

@@ -14,6 +14,7 @@ What the client reads about it stands in `replies.py`; here is no reply.
      ├ MailLoop                 the message has been through too many servers
      ├ RecipientsDiffer         the header names someone whom RCPT does not
      ├ SigningUnavailable       the mail cannot be signed as it must be
+     │  └ SigningKeyUnusable    there is a DKIM key, but it is none
      └ DeliveryFailed           Graph did not say 202
         ├ MessageTooLarge  ContentRefused  RecipientsRefused
         ├ SenderRefused  MailboxUnknown  MailboxFull  QuotaReached
@@ -104,6 +105,10 @@ class RecipientsDiffer(RelayError):
 
 class SigningUnavailable(RelayError):
     """There should be a DKIM key for this mail, but it cannot be had or used."""
+
+
+class SigningKeyUnusable(SigningUnavailable):
+    """A text that should hold a DKIM key does not; says where it stands and how to make one."""
 
 
 class DeliveryFailed(RelayError):

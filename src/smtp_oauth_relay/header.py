@@ -12,7 +12,7 @@ MAX_FIELDS = 1000
 
 _FIELD_NAME = re.compile(rb"([!-9;-~]++)[ \t]*+:")  # RFC 5322 §2.2; blanks before the colon: §4.5
 _FOLD = re.compile(r"\r\n(?=[ \t])")
-_BLANK_LINES = re.compile(r"(?:\r\n[ \t]*+)++(?=\r\n|\Z)")
+_BLANK_LINES = re.compile(r"\r\n[ \t]++(?=\r\n|\Z)")
 _SMUGGLING = re.compile(rb"\r\n(?![ \t])|\r(?!\n)|(?<!\r)\n|\0")
 _MAILBOX_FILE_LINE = re.compile(
     rb">?From [^ \r]{1,320}+ ++(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[^\r:]{1,40}:[^\r]{1,100}+\r\n"
@@ -202,5 +202,3 @@ def _end_of_field(content: bytes, start: int, most: int) -> int:
     while 0 <= end < most and content[end + 2 : end + 3] in (b" ", b"\t"):
         end = content.find(b"\r\n", end + 2)
     return len(content) if end < 0 else end + 2
-
-

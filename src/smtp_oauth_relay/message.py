@@ -81,15 +81,13 @@ def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
     noted = _Repairs(submission.repairs)
     message = parse_message(submission.content)
     require_no_loop(message)
-    if message.skipped:
-        noted.repairs.add(Repair.START)
+    noted.repairs |= {Repair.START} if message.skipped else set()
+    noted.repairs |= {Repair.PATH} if envelope.has_bare_paths else set()
     message = noted(Repair.RAW, message, without_raw_text(message))
     shown = with_shown_recipients(message, envelope.forward_paths, rules.header_recipients)
     message = noted(Repair.RECIPIENTS, message, shown)
     message = with_blind_recipients(message, envelope.forward_paths, rules.header_recipients)
-    sender = find_sender(
-        message, envelope.reverse_path, rules.sender_mailbox, principal.from_email
-    )
+    sender = find_sender(message, envelope.reverse_path, rules.sender_mailbox, principal.from_email)
     message = noted(Repair.FROM, message, with_author(message, sender))
     message = noted(Repair.SENDER, message, with_proper_sender(message, sender))
     message = noted(Repair.DATE, message, with_date(message, at))

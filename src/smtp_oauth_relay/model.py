@@ -57,10 +57,12 @@ class Envelope:
     Attributes:
         reverse_path: bare `local@domain`, empty for the null reverse-path.
         forward_paths: bare `local@domain`, in the order of RCPT, as the client spelled them.
+        has_bare_paths: whether one of them stood without its angle brackets.
     """
 
     reverse_path: str
     forward_paths: tuple[str, ...]
+    has_bare_paths: bool = False
 
 
 @dataclass(frozen=True, slots=True)

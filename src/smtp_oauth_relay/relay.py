@@ -16,7 +16,6 @@ from smtp_oauth_relay.errors import (
     TokenRefused,
 )
 from smtp_oauth_relay.login import parse_user_name
-from smtp_oauth_relay.message import SenderMailbox, compose
 from smtp_oauth_relay.model import (
     BearerToken,
     OutgoingMail,
@@ -59,6 +58,18 @@ class MailSender(Protocol):
         ...
 
 
+class Composer(Protocol):
+    """Who makes of a submission what Graph gets."""
+
+    async def compose(self, submission: Submission) -> OutgoingMail:
+        """Return the mail for Graph.
+
+        Raises:
+            RelayError: it cannot be made; says why.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a submission: all that the reply and the audit line are made of.
@@ -92,15 +103,15 @@ class Relay:
         self,
         tokens: TokenSource,
         sender: MailSender,
+        composer: Composer,
         *,
         delimiter: str,
-        sender_mailbox: SenderMailbox,
         deadline_s: float,
     ) -> None:
         self._tokens = tokens
         self._sender = sender
         self._delimiter = delimiter
-        self._sender_mailbox = sender_mailbox
+        self._composer = composer
         self._deadline_s = deadline_s
 
     def identify(self, user_name: str, password: Secret) -> Principal:
@@ -127,7 +138,7 @@ class Relay:
         """Send a message through Graph and say what became of it."""
         mail = None
         try:
-            mail = compose(submission, self._sender_mailbox)
+            mail = await self._composer.compose(submission)
             receipt = await self._deliver(mail, submission.principal)
         except RelayError as error:
             return Outcome(submission, mail, error=error)

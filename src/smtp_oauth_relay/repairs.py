@@ -9,15 +9,14 @@ from smtp_oauth_relay.encoded_words import with_encoded_parameters, with_encoded
 from smtp_oauth_relay.header import Field, Message
 
 _ADDRESSES = frozenset(
-    [b"from", b"to", b"cc", b"bcc", b"sender", b"reply-to", b"resent-from", b"resent-to"]
-    + [b"resent-cc", b"resent-sender", b"disposition-notification-to", b"return-receipt-to"]
+    b"from to cc bcc sender reply-to resent-from resent-to resent-cc resent-sender"
+    b" disposition-notification-to return-receipt-to".split()
 )
 _PARAMETERS = frozenset([b"content-type", b"content-disposition"])
 _NO_TEXT = frozenset(
-    [b"received", b"return-path", b"message-id", b"in-reply-to", b"references", b"date"]
-    + [b"mime-version", b"content-transfer-encoding", b"content-id", b"autocrypt"]
-    + [b"resent-date", b"resent-message-id", b"authentication-results", b"dkim-signature"]
-    + [b"arc-seal", b"arc-message-signature", b"arc-authentication-results", b"domainkey-signature"]
+    b"received return-path message-id in-reply-to references date mime-version content-id"
+    b" content-transfer-encoding resent-date resent-message-id authentication-results autocrypt"
+    b" arc-seal arc-message-signature arc-authentication-results domainkey-signature".split()
 )
 """Fields whose grammar has no place for an encoded-word (RFC 2047 §5)."""
 _OF_MIME = frozenset([b"content-type", b"content-transfer-encoding", b"content-disposition"])

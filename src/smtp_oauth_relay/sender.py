@@ -83,8 +83,10 @@ def _author(message: Message, *, takes_groups: bool) -> Author | None:
     for field, addresses in lists:
         authors = [entry for entry in addresses.entries if entry.mailbox and not entry.group_number]
         if authors:
-            senders = _senders(message) if len(authors) > 1 else []
-            return Author(field, addresses, [*senders, *authors][0], len(authors) > 1)
+            is_shared = len(authors) > 1
+            chosen = ([*_senders(message), *authors] if is_shared else authors)[0]
+            same = [each for each in authors if key_of(each.mailbox) == key_of(chosen.mailbox)]
+            return Author(field, addresses, [*same, chosen][0], is_shared)  # with its name
     for field, addresses in lists if takes_groups else []:
         for entry in addresses.entries:
             if entry.mailbox:

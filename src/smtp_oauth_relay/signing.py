@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from smtp_oauth_relay.errors import RelayError
+from smtp_oauth_relay.errors import SigningKeyUnusable
 
 Canonicalization: TypeAlias = Literal[
     "relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"
@@ -38,10 +38,6 @@ _HOW_TO = (
 _LINE = 71  # octets after the blank of a folded line, as dkimpy's fold has it
 _SIGNATURE_TO_COME = b"0" * 60  # dkimpy's too: as long as that, b= gets a line of its own
 _CHUNK = 65_536  # a thread that hashes lets the others run between two chunks
-
-
-class SigningKeyUnusable(RelayError):
-    """A text that should hold a DKIM key does not; says where it stands and how to make one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def _host_name(name: str) -> str:
 
 
 def _literal(address: str) -> str:
-    """Return an address literal (RFC 5321 §4.1.3) as it follows the name; nothing for no address."""
+    """Return an address literal (RFC 5321 §4.1.3) as it follows the name; none for no address."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -19,10 +19,11 @@ _CHUNK = 48 * 1024  # while one is worked on, nothing else runs
 _MAX_LINE = 1000
 
 _OPEN = frozenset(["multipart/mixed", "multipart/alternative", "multipart/related"])
-_MEDIA_TYPE = re.compile(r"[ \t\r\n]*+([!#$&+\-.0-9A-Z^_a-z]++/[!#$&+\-.0-9A-Z^_a-z]++)[ \t\r\n]*+(;|\Z)")
+_NAME = r"[!#$&+\-.0-9A-Z^_a-z]++"
+_MEDIA_TYPE = re.compile(rf"\s*+({_NAME}/{_NAME})\s*+(;|\Z)", re.ASCII)
 _BOUNDARY = re.compile(
-    r';[ \t\r\n]*+boundary(\*?)[0-9*]*+[ \t\r\n]*+=[ \t\r\n]*+(?:"([^"\\]{1,200}+)"|([^;" \t\r\n]{1,200}+))',
-    re.IGNORECASE,
+    r';\s*+boundary(\*?)[0-9*]*+\s*+=\s*+(?:"([^"\\]{1,200}+)"|([^;"\s]{1,200}+))',
+    re.ASCII | re.IGNORECASE,
 )
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*+(?:\r\n|\Z)")
 _BAD_ESCAPE = re.compile(rb"=(?!(?:[0-9A-Fa-f]{2}|\r\n))")
@@ -31,7 +32,7 @@ _ARMOUR = b"-----BEGIN PGP "
 
 
 class _NotSafe(Exception):
-    """The structure is not as MIME has it: whoever guesses differently would read something else."""
+    """The structure is not as MIME has it: who guesses otherwise would read something else."""
 
 
 @dataclass(frozen=True, slots=True)

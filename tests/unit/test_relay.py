@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -20,7 +21,7 @@ from smtp_oauth_relay.errors import (
     TokenRefused,
     UserNameMalformed,
 )
-from smtp_oauth_relay.message import SenderMailbox
+from smtp_oauth_relay.message import Rules, compose
 from smtp_oauth_relay.model import (
     BearerToken,
     Envelope,
@@ -41,6 +42,8 @@ SUBMISSION_ID = "68265808-6657-4295-b578-92aca3d8f1ad"
 CONTENT = b"From: scanner@x.example\r\nTo: a@x.example\r\n\r\npage 1\r\n"
 SUBMISSION = Submission(SUBMISSION_ID, PRINCIPAL, Envelope("", ("a@x.example",)), CONTENT)
 LONG_S = 30.0
+RULES = Rules("relay.example")
+NOW = datetime(2026, 11, 23, 8, 15, tzinfo=UTC)
 
 
 @dataclass
@@ -107,11 +110,17 @@ class Graph:
         return Receipt("4f2a-1")
 
 
+class Clockless:
+    """Composes every mail at the same time."""
+
+    async def compose(self, submission: Submission) -> OutgoingMail:
+        """Return the mail for Graph."""
+        return compose(submission, RULES, NOW)
+
+
 def relay_of(entra: Entra, graph: Graph, deadline_s: float = LONG_S) -> Relay:
     """Return a relay with the usual settings."""
-    return Relay(
-        entra, graph, delimiter="@", sender_mailbox=SenderMailbox.HEADER, deadline_s=deadline_s
-    )
+    return Relay(entra, graph, Clockless(), delimiter="@", deadline_s=deadline_s)
 
 
 # Who may send -----------------------------------------------------------------------------------
@@ -176,7 +185,7 @@ async def test_a_message_goes_out_once() -> None:
 
     outcome = await relay_of(entra, graph).submit(SUBMISSION)
 
-    mail = OutgoingMail(SUBMISSION_ID, "scanner@x.example", CONTENT)
+    mail = compose(SUBMISSION, RULES, NOW)
     assert outcome == Outcome(SUBMISSION, mail, Receipt("4f2a-1"))
     assert (graph.sent, entra.asked) == ([mail], 1)
 

@@ -12,7 +12,7 @@ from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
 from smtp_oauth_relay.adapters.smtp.session import SmtpSession
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
-from smtp_oauth_relay.model import Envelope, Principal
+from smtp_oauth_relay.model import Envelope, Origin, Principal
 from smtp_oauth_relay.replies import Reply
 
 MAX_FAILED_LOGINS = 3
@@ -33,7 +33,7 @@ class Handler(Protocol):
         ...
 
     async def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: ContentDecoder, client: str
+        self, principal: Principal, envelope: Envelope, content: ContentDecoder, origin: Origin
     ) -> Reply:
         """Return the answer to a whole message."""
         ...
@@ -76,6 +76,7 @@ class RelaySMTP(SmtpSession):
         self._reverse_path: str | None = None
         self._forward_paths: list[str] = []
         self._is_utf8 = False
+        self._has_bare_paths = False
         self.commands = {
             "AUTH": self.smtp_AUTH,
             "DATA": self.smtp_DATA,
@@ -99,6 +100,7 @@ class RelaySMTP(SmtpSession):
     def reset(self) -> None:
         """Forget the mail transaction."""
         self._reverse_path, self._forward_paths, self._is_utf8 = None, [], False
+        self._has_bare_paths = False
 
     @property
     def _must_start_tls(self) -> bool:
@@ -200,6 +202,7 @@ class RelaySMTP(SmtpSession):
             return replies.TOO_LARGE
         self._reverse_path = mail.reverse_path
         self._is_utf8 = mail.is_utf8
+        self._has_bare_paths = "<" not in argument
         return replies.SENDER_OK
 
     async def smtp_RCPT(self, argument: str) -> Reply:
@@ -211,6 +214,7 @@ class RelaySMTP(SmtpSession):
         if len(self._forward_paths) >= self.policy.max_recipients:
             return replies.TOO_MANY_RECIPIENTS
         self._forward_paths.append(forward_path)
+        self._has_bare_paths |= "<" not in argument
         return replies.RECIPIENT_OK
 
     async def smtp_DATA(self, argument: str) -> Reply:
@@ -220,11 +224,18 @@ class RelaySMTP(SmtpSession):
             return replies.OUT_OF_ORDER
         if argument:
             return replies.SYNTAX_WRONG
-        envelope = Envelope(self._reverse_path or "", tuple(self._forward_paths))
+        paths = self._reverse_path or "", tuple(self._forward_paths)
+        envelope, origin = Envelope(*paths, self._has_bare_paths), self._origin()
         await self.write(replies.START_CONTENT)
         content = await self._read_content()
         self.reset()
-        return await self.handler.handle_DATA(principal, envelope, content, self.peer_address)
+        return await self.handler.handle_DATA(principal, envelope, content, origin)
+
+    def _origin(self) -> Origin:
+        assert self.session is not None  # noqa: S101 - aiosmtpd sets it with the connection
+        protocol = "UTF8SMTP" if self._is_utf8 else "ESMTP"  # RFC 6531 §4.3, RFC 3848
+        protocol += "SA" if self.is_encrypted else "A"
+        return Origin(self.session.host_name or "", self.peer_address, protocol)
 
     async def _read_content(self) -> ContentDecoder:
         content = ContentDecoder(self.policy.max_message_octets)

@@ -16,7 +16,7 @@ from smtp_oauth_relay.errors import (
     OutcomeUnknown,
     SignInUnavailable,
 )
-from smtp_oauth_relay.model import Envelope, Principal, Submission
+from smtp_oauth_relay.model import Envelope, Origin, Principal, Submission
 from smtp_oauth_relay.relay import Outcome, Relay
 from smtp_oauth_relay.replies import Reply
 
@@ -70,13 +70,15 @@ class RelayHandler:
         return principal
 
     async def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: ContentDecoder, client: str
+        self, principal: Principal, envelope: Envelope, content: ContentDecoder, origin: Origin
     ) -> Reply:
         """Return the answer to a whole message: 250 only if Graph took it."""
-        submission = Submission(str(uuid.uuid4()), principal, envelope, content.content())
+        submission = Submission(
+            str(uuid.uuid4()), principal, envelope, content.content(), origin, content.repairs
+        )
         if content.is_too_large:
-            return self._refuse(submission, content.octets, client)
-        task = asyncio.create_task(self._submit(submission, client))
+            return self._refuse(submission, content.octets, origin.address)
+        task = asyncio.create_task(self._submit(submission, origin.address))
         self._submissions.add(task)
         task.add_done_callback(self._submissions.discard)
         return await asyncio.shield(task)
@@ -131,6 +133,8 @@ class RelayHandler:
             mailbox=outcome.mail.mailbox if outcome.mail else None,
             recipients=len(submission.envelope.forward_paths),
             octets=len(submission.content),
+            dkim=(outcome.mail.signed_for or None) if outcome.mail else None,
+            repairs=(",".join(outcome.mail.repairs) or None) if outcome.mail else None,
             reply=reply,
             request=outcome.receipt.request_id if outcome.receipt else _request_id(failure),
             outcome=_outcome(outcome),
