@@ -81,7 +81,7 @@ def find_sender(
 def _author(message: Message, *, takes_groups: bool) -> Author | None:
     lists = [(field, parse_list(field.text)) for field in message.named(b"from")]
     for field, addresses in lists:
-        authors = [entry for entry in addresses.entries if entry.mailbox and not entry.group_number]
+        authors = [entry for entry in addresses.entries if _is_author(entry, addresses)]
         if authors:
             is_shared = len(authors) > 1
             chosen = ([*_senders(message), *authors] if is_shared else authors)[0]
@@ -92,6 +92,13 @@ def _author(message: Message, *, takes_groups: bool) -> Author | None:
             if entry.mailbox:
                 return Author(field, addresses, entry, is_shared=False)
     return None
+
+
+def _is_author(entry: Entry, addresses: AddressList) -> bool:
+    if not entry.group_number:
+        return bool(entry.mailbox)
+    # No group, but a name with a colon in it: `NAS: disk full <a@x>`.
+    return not addresses.has_proper_marks and addresses.mailboxes == (entry.mailbox,)
 
 
 def _senders(message: Message) -> list[Entry]:
@@ -118,7 +125,7 @@ def with_author(message: Message, sender: Sender) -> Message:
     if author.is_shared and not message.says(b"reply-to"):
         authors = [each for each in addresses.entries if each.mailbox]
         message = message.with_one("Reply-To", written(authors))
-    if len(addresses.mailboxes) == 1 and not entry.group_number:
+    if len(addresses.mailboxes) == 1 and _is_author(entry, addresses):
         # Not `entry`: in `Scanner, 2nd floor <a@x>` the comma belongs to the name.
         text = _address(display_name(author.field.text), entry.mailbox)
     else:

@@ -13,7 +13,7 @@ MAX_RECEIVED = 50
 """More servers than mail on a straight way passes. RFC 5321 §6.3 would have 100, for any mail from
 anywhere; before a relay that devices log in to there are a few at most."""
 
-_HOST_NAME = re.compile(r"(?=.{1,255}\Z)[0-9A-Za-z_](?:[0-9A-Za-z_-]*+\.?(?=[0-9A-Za-z_-]|\Z))*+")
+_HOST_NAME = re.compile(r"(?=.{1,255}\Z)[0-9A-Za-z_](?:\.?[0-9A-Za-z_-]++)*+")
 
 
 def require_no_loop(message: Message) -> None:
@@ -52,6 +52,7 @@ def received_field(
 
 def _host_name(name: str) -> str:
     """Return the name if it is one, and no address."""
+    name = name.removesuffix(".")
     if not _HOST_NAME.fullmatch(name) or not re.search("[A-Za-z_]", name.rpartition(".")[2]):
         return "unknown"
     return name
