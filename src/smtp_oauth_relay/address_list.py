@@ -235,43 +235,46 @@ def repaired(text: str, mailbox: str) -> str:
     return f"{name} <{mailbox}>" if name else mailbox
 
 
-def display_name(text: str) -> str:
+def display_name(text: str, *, is_name_only: bool = False) -> str:
     """Return the display name of an entry as a proper phrase; empty if it has none.
 
     Without a name, a comment stands for it, as people wrote it before 1982: `a@x (Ann Lee)`.
 
     Args:
         text: an entry, proper or not; several, if what separates them belongs to the name.
+        is_name_only: whether no word of it is the address, though there are no angle brackets.
     """
-    words: list[str] = []
-    comments: list[str] = []
-    has_angle = "<" in text
+    words: list[tuple[bool, str]] = []  # whether it is an encoded-word, and the word
+    comments: list[tuple[bool, str]] = []
+    keeps_all = is_name_only or "<" in text
     for kind, token, _, _ in _tokens(text):
         if kind == "comment":
-            comments.append(token[1:].removesuffix(")"))
+            comments.append((False, token[1:].removesuffix(")")))
         elif kind == "encoded":
-            words.append(safe_encoded_word(token))
+            words.append((True, safe_encoded_word(token)))
         elif kind == "quoted":
-            words.append(re.sub(r"\\(.)", r"\1", token[1:].removesuffix('"'), flags=re.DOTALL))
+            inner = token[1:].removesuffix('"')
+            words.append((False, re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)))
         elif kind == "separator":
-            words[-1:] = [f"{word}{token}" for word in words[-1:]]
+            words[-1:] = [(False, f"{word}{token}") for _, word in words[-1:]]
         elif kind != "angle":
-            words += [word for word in _WORD.findall(token) if has_angle or "@" not in word]
+            found = _WORD.findall(token)
+            words += [(False, word) for word in found if keeps_all or "@" not in word]
     return _phrase(words or comments)
 
 
-def _phrase(words: Iterable[str]) -> str:
+def _phrase(words: Iterable[tuple[bool, str]]) -> str:
     """Return words as a phrase (RFC 5322 §3.2.5): plain, quoted or encoded as they need it."""
     parts: list[str] = []
-    for is_encoded, group in groupby(words, key=lambda word: word.startswith("=?")):
-        text = _CONTROLS.sub(" ", " ".join(group)).strip()
+    for is_encoded, group in groupby(words, key=lambda word: word[0]):
+        text = _CONTROLS.sub(" ", " ".join(word for _, word in group)).strip()
         if is_encoded:
             parts.append(text.replace("?= =?", "?=\r\n =?"))
         elif len(text) > MAX_NAME:
             return ""
         elif not text.isascii():
             parts.append(encoded(text))
-        elif _IMPROPER_IN_PHRASE.search(text):
+        elif _IMPROPER_IN_PHRASE.search(text) or "=?" in text:
             parts.append('"' + re.sub(r'(["\\])', r"\\\1", text) + '"')
         elif text:
             parts.append(text)
@@ -283,7 +286,7 @@ def written(entries: Iterable[Entry]) -> str:
     lines = []
     for number, members in groupby(entries, key=lambda entry: entry.group_number):
         texts = list(members)
-        name = display_name(f"{texts[0].group}<>") if number else ""
+        name = display_name(texts[0].group, is_name_only=True) if number else ""
         line = ",\r\n\t".join(map(str, texts))
         lines.append(f"{name}: {line};" if name else line)
     return ",\r\n\t".join(lines)

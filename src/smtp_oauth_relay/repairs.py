@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 from smtp_oauth_relay.address_list import parse_list, written
 from smtp_oauth_relay.addresses import a_labels
-from smtp_oauth_relay.encoded_words import with_encoded_parameters, with_encoded_words
+from smtp_oauth_relay.encoded_words import encoded, with_encoded_parameters, with_encoded_words
 from smtp_oauth_relay.header import Field, Message
 
 _ADDRESSES = frozenset(
@@ -62,8 +62,9 @@ def _encoded(field: Field) -> Field:
         addresses = parse_list(field.text)
         if addresses.is_proper and addresses.entries:
             return field
-        if addresses.mailboxes:
-            return field.saying(written(entry for entry in addresses.entries if entry.mailbox))
+        if not addresses.mailboxes:
+            return field.saying(encoded(field.value))
+        return field.saying(written(entry for entry in addresses.entries if entry.mailbox))
     if field.name in _PARAMETERS:
         return field.saying(with_encoded_parameters(field.text))
     return field.saying(with_encoded_words(field.text))

@@ -151,7 +151,7 @@ def _name(message: Message) -> str:
         if not addresses.has_proper_marks or len(addresses.entries) != 1:
             continue
         entry = addresses.entries[0]
-        name = display_name(entry.text if "<" in entry.text else f"{entry.text}<>")
+        name = display_name(entry.text, is_name_only=not entry.mailbox)
         if name and "@" not in name and not entry.group_number:
             return name
     return ""

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator
 
 from smtp_oauth_relay.addresses import a_labels
 from smtp_oauth_relay.model import Secret
-from smtp_oauth_relay.signing import can_sign_for
+from smtp_oauth_relay.signing_names import can_sign_for
 
 _BOOLEANS = dict.fromkeys(("true", "1", "yes", "on"), True)
 _BOOLEANS |= dict.fromkeys(("false", "0", "no", "off"), False)

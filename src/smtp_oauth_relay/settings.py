@@ -14,7 +14,7 @@ from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.setting_checks import cautions
 from smtp_oauth_relay.setting_values import ListenAddress
-from smtp_oauth_relay.signing import Canonicalization, field_list
+from smtp_oauth_relay.signing_names import Canonicalization, field_list
 
 __all__ = ["ListenAddress", "Settings", "cautions", "effective", "load", "warnings"]
 

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias, get_args
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,19 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from smtp_oauth_relay.errors import SigningKeyUnusable
+from smtp_oauth_relay.signing_names import Canonicalization, can_sign_for, field_list, is_selector
 
-Canonicalization: TypeAlias = Literal[
-    "relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"
-]
 _Field: TypeAlias = tuple[bytes, bytes]  # the name as it stands, the value with its CRLF
 
-# By RFC 6376 §5.4.1, and what relays or Exchange take out or add: dkimpy's list.
-_NEVER_SIGNED = frozenset(
-    ["return-path", "received", "comments", "keywords", "bcc", "resent-bcc", "dkim-signature"]
-)
-_FIELD_NAME = re.compile(r"[a-z0-9_-]{1,64}")  # of RFC 5322's names those that need no escape in h=
-_LABEL = r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
-_LABELS = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
 _RSA_BITS = range(1024, 4097)  # what verifiers must be able to check (RFC 8301 §3.2)
@@ -118,28 +109,6 @@ def _private_key(label: str, body: str) -> RSAPrivateKey | Ed25519PrivateKey:
     raise ValueError("it is damaged, or it is neither an RSA nor an Ed25519 key")
 
 
-def field_list(text: str) -> tuple[str, ...]:
-    """Return the names in a comma-separated list, in lower case, each one once.
-
-    Raises:
-        ValueError: a name is none, From is missing, or one must not be signed. The text reads on
-            after "DKIM_HEADERS is 'value', but".
-    """
-    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
-    if not all(map(_FIELD_NAME.fullmatch, names)):
-        raise ValueError("must be names of header fields, such as from,to,subject")
-    if "from" not in names:
-        raise ValueError("must name from, which every DKIM signature covers")
-    if never := sorted(_NEVER_SIGNED.intersection(names)):
-        raise ValueError(f"must not name {', '.join(never)}: such fields change on the way")
-    return names
-
-
-def can_sign_for(domain: str) -> bool:
-    """Return whether a domain can stand in `d=`: ASCII (A-labels), no address literal."""
-    return _LABELS.fullmatch(domain) is not None
-
-
 @dataclass(frozen=True, slots=True)
 class Signer:
     """How mail is signed: everything but the domain and the time.
@@ -160,7 +129,7 @@ class Signer:
     fields: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not _LABELS.fullmatch(self.selector):
+        if not is_selector(self.selector):
             raise ValueError(f"not a selector: {self.selector!r}")
         if self.canonicalization not in get_args(Canonicalization):
             raise ValueError(f"not a canonicalization: {self.canonicalization!r}")

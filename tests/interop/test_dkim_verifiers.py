@@ -16,14 +16,8 @@ from typing import get_args
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from smtp_oauth_relay.signing import (
-    Canonicalization,
-    Signer,
-    SigningKey,
-    field_list,
-    load_signing_key,
-    signature_field,
-)
+from smtp_oauth_relay.signing import Signer, SigningKey, load_signing_key, signature_field
+from smtp_oauth_relay.signing_names import Canonicalization, field_list
 
 pytestmark = pytest.mark.clients
 

@@ -78,6 +78,7 @@ LISTS = {
     "control character": ("a\x1bb@x.example", ()),
 }
 
+
 @pytest.mark.parametrize(("value", "mailboxes"), LISTS.values(), ids=LISTS)
 def test_a_list_is_read_as_devices_write_it(value: str, mailboxes: tuple[str, ...]) -> None:
     """Who is seen in To gets no second mail by Bcc; who is not must get one."""
@@ -100,7 +101,7 @@ REWRITTEN = {
     "name beyond ASCII": ("Jörg <a@x.example>", "=?utf-8?b?SsO2cmc=?= <a@x.example>"),
     "quoted name beyond ASCII": ('"Jörg" <a@x.example>', "=?utf-8?b?SsO2cmc=?= <a@x.example>"),
     "address beyond ASCII": ("A <jörg@x.example>", "A <jörg@x.example>"),
-    "encoded, proper": ("=?utf-8?q?J=C3=B6rg?= <a@x.example>", "=?utf-8?q?J=C3=B6rg?= <a@x.example>"),
+    "encoded, proper": ("=?utf-8?q?J=C3=B6?= <a@x.example>", "=?utf-8?q?J=C3=B6?= <a@x.example>"),
     "encoded, comma": ("=?utf-8?q?Lee,_A?= <a@x.example>", "=?utf-8?q?Lee=2C_A?= <a@x.example>"),
     "encoded, b, comma": ("=?utf-8?b?TGVl,?= <a@x.example>", "=?utf-8?b?TGVl?= <a@x.example>"),
     "quote in the name": ('A "B" C@d <a@x.example>', '"A B C@d" <a@x.example>'),

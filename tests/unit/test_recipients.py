@@ -49,7 +49,7 @@ AGREED = {
         "a@x c@x",
         b'To: "Lee, Ann" <a@x>,\r\n\tC (c) <c@x>',
     ),
-    "encoded name": (b"To: =?utf-8?q?J=C3=B6rg?= <a@x>, b@x", "a@x", b"To: =?utf-8?q?J=C3=B6rg?= <a@x>"),
+    "encoded name": (b"To: =?utf-8?q?=C3=B6?= <a@x>, b@x", "a@x", b"To: =?utf-8?q?=C3=B6?= <a@x>"),
     "address in a quoted name": (b'To: "b@x" <a@x>', "b@x", b"Bcc: b@x"),
     "address in a comment": (b"To: a@x (b@x)", "b@x", b"Bcc: b@x"),
     "address in an encoded name": (b"To: =?utf-8?q?b@x?= <a@x>", "b@x", b"Bcc: b@x"),
@@ -64,9 +64,9 @@ AGREED = {
     "group, all": (b"To: Team: a@x, b@x;", "b@x a@x", b"To: Team: a@x, b@x;"),
     "semicolons": (b"To: a@x; b@x", "a@x b@x", b"To: a@x,\r\n\tb@x"),
     "quoted local part": (b'To: "a"@x', "a@x", b'To: "a"@x'),
-    "quoted comma": (b'To: "a, b"@x, c@x', '"a, b"@x', b'To: "a, b"@x'),
-    "A-labels": (b"To: a@xn--bcher-kva.example", "a@b\u00fccher.example", b"To: a@xn--bcher-kva.example"),
-    "U-labels": ("To: a@b\u00fccher.example".encode(), "a@XN--bcher-kva.example", "To: a@b\u00fccher.example".encode()),
+    "quoted comma": (b'To: "a,b"@x, c@x', '"a,b"@x', b'To: "a,b"@x'),
+    "A-labels": (b"To: a@xn--bcher-kva", "a@b\u00fccher", b"To: a@xn--bcher-kva"),
+    "U-labels": (b"To: a@b\xc3\xbccher", "a@XN--bcher-kva", b"To: a@b\xc3\xbccher"),
     "folded": (b"To: A\r\n <a@x>\r\n ,\r\n b@x", "a@x b@x", b"To: A\r\n <a@x>\r\n ,\r\n b@x"),
     "two To fields": (b"To: a@x\r\nX: y\r\nTO: b@x", "a@x b@x", b"To: a@x,\r\n\tb@x\r\nX: y"),
     "two To fields, one empty": (b"To:\r\nTo: b@x", "b@x", b"To: b@x"),
@@ -83,20 +83,28 @@ AGREED = {
     "own Bcc, right": (b"Bcc: B <b@x>\r\nTo: a@x", "a@x b@x", b"Bcc: B <b@x>\r\nTo: a@x"),
     "own Bcc with a stranger": (b"Bcc: b@x, z@x\r\nTo: a@x", "a@x b@x", b"To: a@x\r\nBcc: b@x"),
     "own Bcc, all shown": (b"To: a@x\r\nBcc: z@x", "a@x", b"To: a@x"),
-    "two Bcc fields": (b"Bcc: a@x\r\nTo: c@x\r\nbcc : b@x", "a@x b@x c@x", b"To: c@x\r\nBcc: a@x,\r\n b@x"),
+    "two Bcc fields": (
+        b"Bcc: a@x\r\nTo: c@x\r\nbcc : b@x",
+        "a@x b@x c@x",
+        b"To: c@x\r\nBcc: a@x,\r\n b@x",
+    ),
     "resent": (
         b"Resent-To: r@x\r\nResent-Cc: s@x\r\nResent-Bcc: t@x\r\nTo: a@x",
         "r@x t@x",
         b"Resent-To: r@x\r\nResent-Cc: s@x\r\nBcc: r@x,\r\n t@x",
     ),
-    "Apparently": (b"Apparently-To: a@x\r\nSubject: To: a@x", "a@x", b"Apparently-To: a@x\r\nSubject: To: a@x\r\nBcc: a@x"),
+    "fields that look so": (
+        b"X-To: a@x\r\nS: To: a@x",
+        "a@x",
+        b"X-To: a@x\r\nS: To: a@x\r\nBcc: a@x",
+    ),
 }
 
 
 @pytest.mark.parametrize(("header", "recipients", "result"), AGREED.values(), ids=AGREED)
 def test_rcpt_decides(header: bytes, recipients: str, result: bytes) -> None:
     """Whom RCPT names gets the mail, once, and nobody else does: Graph has no envelope."""
-    mime = agreed(header + b"\r\n" + BODY, *(recipients.split(" ") if '"' not in recipients else [recipients]))
+    mime = agreed(header + b"\r\n" + BODY, *recipients.split(" "))
 
     assert mime == result + b"\r\n" + BODY
 
@@ -169,18 +177,22 @@ FORMS = st.sampled_from(
 PEOPLE = st.lists(VALID, min_size=1, max_size=6)
 
 
+def spellings(mailbox: str) -> list[str]:
+    """Return a mailbox in other spellings, too."""
+    local, _, domain = mailbox.rpartition("@")
+    others = [f"{local}@{a_labels(domain)}", mailbox.upper()]
+    return [mailbox, *(each for each in others if key_of(each) == key_of(mailbox))]
+
+
 @st.composite
 def lists(draw: st.DrawFn, people: list[str]) -> bytes:
     """Return the fields that show some people, each in some spelling."""
     fields = []
     for name in draw(st.lists(st.sampled_from(["To", "cc", "TO ", "Bcc"]), max_size=4)):
         shown = draw(st.lists(st.sampled_from(people), max_size=5))
-        entries = []
-        for mailbox in shown:
-            local, _, domain = mailbox.rpartition("@")
-            spelled = draw(st.sampled_from([mailbox, f"{local}@{a_labels(domain)}", mailbox.upper()]))
-            entries.append(draw(FORMS).format(spelled if key_of(spelled) == key_of(mailbox) else mailbox))
-        fields.append(f"{name}: {draw(st.sampled_from([', ', ',', f',{chr(13)}{chr(10)}{chr(9)}'])).join(entries)}\r\n")
+        entries = [draw(FORMS).format(draw(st.sampled_from(spellings(each)))) for each in shown]
+        comma = draw(st.sampled_from([", ", ",", ",\r\n\t"]))
+        fields.append(f"{name}: {comma.join(entries)}\r\n")
     return "".join(fields).encode()
 
 
@@ -214,6 +226,4 @@ def test_the_same_holds_for_any_list(to: str, bcc: str, recipients: list[str]) -
 
     named = set(map(key_of, message.mailboxes(b"to", b"cc", b"bcc")))
     assert named == set(map(key_of, [*recipients, "a@x.example"]))
-    assert all(
-        parse_list(field.text).is_proper for field in message.named(b"to", b"cc", b"bcc")
-    )
+    assert all(parse_list(field.text).is_proper for field in message.named(b"to", b"cc", b"bcc"))

@@ -155,7 +155,7 @@ def test_the_envelope_can_be_put_first(reverse_path: str, mailbox: str) -> None:
         (b'From: "Lee, Ann" <a@x>\r\nX: y\r\nFrom: b@x', b'From: "Lee, Ann" <real@x>\r\nX: y'),
         (b"From: a@x <a@x>", b"From: real@x"),
         (b"From: a@x, b@x\r\nSender: s@x", b"From: real@x"),
-        (b"From: Scanner\r\nSender: s@x\r\nReply-To: r@x", b"From: Scanner <real@x>\r\nReply-To: r@x"),
+        (b"From: Scan\r\nSender: s@x\r\nReply-To: r@x", b"From: Scan <real@x>\r\nReply-To: r@x"),
         (b'From: "Real" <REAL@X>', b'From: "Real" <REAL@X>'),
         (b"From: T: a@x;", b"From: real@x"),
     ],

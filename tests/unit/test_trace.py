@@ -42,7 +42,7 @@ def test_it_says_from_where_to_where_and_when() -> None:
         ("my_nas.local.", "", b"from my_nas.local\r\n"),
     ],
 )
-def test_the_client_is_named_as_far_as_it_can_be(host_name: str, address: str, shown: bytes) -> None:
+def test_the_client_is_named_as_it_can_be(host_name: str, address: str, shown: bytes) -> None:
     """What EHLO says is not trusted: it could be anything."""
     assert traced(Origin(host_name, address)).startswith(b"Received: " + shown)
 

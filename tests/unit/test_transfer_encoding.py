@@ -26,14 +26,16 @@ def converted(content: bytes, room: int = ROOM) -> bytes:
 def texts(content: bytes) -> list[bytes]:
     """Return the decoded parts, as Python's `email` reads them."""
     message = email.message_from_bytes(content, policy=email.policy.default)
-    return [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
+    parts = (part.get_payload(decode=True) for part in message.walk() if not part.is_multipart())
+    return [part for part in parts if isinstance(part, bytes)]
 
 
 def mixed(*parts: bytes, subtype: str = "mixed", boundary: str = "=_b", rest: bytes = b"") -> bytes:
     """Return a multipart entity with its own header section."""
     head = f'Content-Type: multipart/{subtype}; boundary="{boundary}"\r\n\r\n'.encode()
     delimiter = f"--{boundary}".encode()
-    return head + b"".join(delimiter + b"\r\n" + part + b"\r\n" for part in parts) + delimiter + b"--" + rest
+    inner = b"".join(delimiter + b"\r\n" + part + b"\r\n" for part in parts)
+    return head + inner + delimiter + b"--" + rest
 
 
 SINGLE = {
@@ -49,7 +51,9 @@ SINGLE = {
 
 
 @pytest.mark.parametrize("body", SINGLE.values(), ids=SINGLE)
-@pytest.mark.parametrize("head", [b"Content-Type: text/plain\r\n", b"content-type: TEXT/HTML\r\n", b""])
+@pytest.mark.parametrize(
+    "head", [b"Content-Type: text/plain\r\n", b"content-type: TEXT/X\r\n", b""]
+)
 def test_a_text_says_the_same_in_base64(head: bytes, body: bytes) -> None:
     """Graph has been seen to lose characters of quoted-printable."""
     content = head + QP + b"\r\n" + body
@@ -58,7 +62,8 @@ def test_a_text_says_the_same_in_base64(head: bytes, body: bytes) -> None:
 
     assert b"Content-Transfer-Encoding: base64\r\n" in mime
     expected = b"\r\n".join(line.rstrip(b" \t") for line in body.split(b"\r\n"))
-    assert texts(mime) == [quopri.decodestring(expected.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")]
+    decoded = quopri.decodestring(expected.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
+    assert texts(mime) == [decoded]
     assert max(map(len, mime.split(b"\r\n"))) <= 76
     assert converted(mime) == mime
 
@@ -67,7 +72,8 @@ def test_parts_of_a_mail_are_converted_each() -> None:
     """Text and HTML beside each other, with an attachment: what a CMS sends."""
     alternative = mixed(
         b"Content-Type: text/plain\r\n" + QP + b"\r\n=C3=BC",
-        b"content-type: text/html\r\nX: y\r\ncontent-transfer-encoding: Quoted-Printable\r\n\r\n<b>=C3=BC</b>=\r\n",
+        b"content-type: text/html\r\nX: y\r\ncontent-transfer-encoding: Quoted-Printable\r\n\r\n"
+        b"<b>=C3=BC</b>=\r\n",
         subtype="alternative",
         boundary="=_b2",
     )
@@ -78,16 +84,27 @@ def test_parts_of_a_mail_are_converted_each() -> None:
 
     assert texts(mime) == ["ü".encode(), "<b>ü</b>".encode(), b"%PDF-1"]
     assert converted(mime) == mime
-    gone = re.compile(rb"(?i)content-transfer-encoding: (quoted-printable|base64)\r\n|=C3=BC|w7w=|PGI\S+|<b>.*\r\n")
+    gone = re.compile(
+        rb"(?i)content-transfer-encoding: (quoted-printable|base64)\r\n"
+        rb"|=C3=BC|w7w=|PGI\S+|<b>.*\r\n"
+    )
     assert gone.sub(b"", mime).split() == gone.sub(b"", content).split()
 
 
 SIGNED = b"Content-Type: text/plain\r\n" + QP + b"\r\n=C3=BC"
+
+
+def multipart(parameters: bytes, boundary: bytes, *, ends: bool = True) -> bytes:
+    """Return a multipart of one part."""
+    head = b"Content-Type: multipart/mixed" + parameters + b"\r\n\r\n--" + boundary + b"\r\n"
+    return head + SIGNED + (b"\r\n--" + boundary + b"--" if ends else b"")
+
+
 UNTOUCHED = {
-    "S/MIME, signed": mixed(SIGNED, b"Content-Type: application/pkcs7-signature\r\n\r\nx", subtype="signed"),
-    "PGP, encrypted": mixed(b"Content-Type: application/pgp-encrypted\r\n\r\n", SIGNED, subtype="encrypted"),
+    "S/MIME, signed": mixed(SIGNED, b"Content-Type: a/pkcs7-signature\r\n\r\nx", subtype="signed"),
+    "PGP, encrypted": mixed(b"Content-Type: a/pgp-encrypted\r\n\r\n", SIGNED, subtype="encrypted"),
     "signed within": mixed(mixed(SIGNED, SIGNED, subtype="signed", boundary="=_c")),
-    "PGP within a text": b"Content-Type: text/plain\r\n" + QP + b"\r\n-----BEGIN PGP SIGNED MESSAGE-----\r\n=3D",
+    "PGP within a text": QP + b"\r\n-----BEGIN PGP SIGNED MESSAGE-----\r\n=3D",
     "forwarded": mixed(b"Content-Type: message/rfc822\r\n\r\nSubject: x\r\n" + SIGNED),
     "forwarded, top": b"Content-Type: message/rfc822\r\n" + QP + b"\r\n" + SIGNED,
     "digest": mixed(SIGNED, subtype="digest"),
@@ -102,12 +119,12 @@ UNTOUCHED = {
     "comment": b"Content-Type: (x) text/plain\r\n" + QP + b"\r\n=3D",
     "not well-formed": b"Content-Type: text/html\r\n" + QP + b'\r\n<a href="x">\r\n',
     "long line": QP + b"\r\n" + b"a" * 60_000 + b"\r\n" + b"b" * 9,
-    "no boundary": b"Content-Type: multipart/mixed\r\n\r\n--b\r\n" + SIGNED + b"\r\n--b--",
-    "two boundaries": b"Content-Type: multipart/mixed; boundary=a; boundary=b\r\n\r\n--b\r\n" + SIGNED + b"\r\n--b--",
-    "boundary, RFC 2231": b"Content-Type: multipart/mixed; boundary*=b\r\n\r\n--b\r\n" + SIGNED + b"\r\n--b--",
-    "boundary in pieces": b"Content-Type: multipart/mixed; boundary*0=b\r\n\r\n--b\r\n" + SIGNED + b"\r\n--b--",
-    "no end": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + SIGNED,
-    "not a part": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--bc\r\n" + SIGNED + b"\r\n--bc--",
+    "no boundary": multipart(b"", b"b"),
+    "two boundaries": multipart(b"; boundary=a; boundary=b", b"b"),
+    "boundary, RFC 2231": multipart(b"; boundary*=b", b"b"),
+    "boundary in pieces": multipart(b"; boundary*0=b", b"b"),
+    "no end": multipart(b"; boundary=b", b"b", ends=False),
+    "not a part": multipart(b"; boundary=b", b"bc"),
     "no empty line in a part": mixed(SIGNED, b"Content-Type: text/plain\r\nhello"),
     "a part with too many fields": mixed(SIGNED, b"A: 1\r\n" * 1001 + b"\r\n"),
     "too many parts": mixed(*[SIGNED] * 1001),
@@ -148,13 +165,16 @@ def test_what_would_not_fit_then_stays() -> None:
 def nested(depth: int) -> bytes:
     """Return multiparts in each other."""
     opening = b"".join(
-        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(depth)
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n)
+        for n in range(depth)
     )
     closing = b"".join(b"\r\n--b%d--" % n for n in reversed(range(depth)))
     return opening + SIGNED + closing
 
 
-@pytest.mark.parametrize(("depth", "is_converted"), [(1, True), (50, True), (51, False), (5000, False)])
+@pytest.mark.parametrize(
+    ("depth", "is_converted"), [(1, True), (50, True), (51, False), (5000, False)]
+)
 def test_depth_has_a_limit(depth: int, is_converted: bool) -> None:
     """Bombs of nested parts end Python's own parser; here they pass as they are."""
     content = nested(depth)
@@ -162,11 +182,12 @@ def test_depth_has_a_limit(depth: int, is_converted: bool) -> None:
     assert (converted(content) != content) is is_converted
 
 
+MIXED = QP + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
 HOSTILE = {
     "nested": nested(20_000),
     "parts": mixed(*[b"\r\n"] * 100_000),
-    "delimiters": QP + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"\r\n--b " * 500_000,
-    "near delimiters": QP + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"\r\n--bb" * 500_000,
+    "delimiters": MIXED + b"\r\n--b " * 500_000,
+    "near delimiters": MIXED + b"\r\n--bb" * 500_000,
     "one line": QP + b"\r\n" + b"a" * 2_900_000,
     "blanks": QP + b"\r\n" + b" " * 2_900_000,
     "equals": QP + b"\r\n" + b"=" * 2_900_000,
@@ -174,7 +195,7 @@ HOSTILE = {
     "soft breaks": QP + b"\r\n" + b"=\r\n" * 970_000,
     "line ends": QP + b"\r\n" + b"\r\n" * 1_450_000,
     "text": QP + b"\r\n" + (b"a=3D " * 14 + b"=\r\n") * 40_000,
-    "parameters": b"Content-Type: multipart/mixed" + b"; boundary" * 20_000 + b"\r\n" + QP + b"\r\nx",
+    "parameters": b"Content-Type: multipart/x" + b"; boundary" * 20_000 + b"\r\n" + QP + b"\r\n",
     "blanks in a type": b"Content-Type: text/plain" + b" " * 200_000 + b"x\r\n" + QP + b"\r\nx",
 }
 
@@ -212,8 +233,12 @@ def test_any_text_survives(lines: list[bytes]) -> None:
 
 
 PIECES = st.sampled_from(
-    [b"\r\n", b"--b", b"--b--", b"=3D", b"=", b" ", b"a", QP, b"Content-Type: text/plain\r\n", b"--bb"]
-    + [b"Content-Type: multipart/mixed; boundary=b\r\n", b"Content-Type: multipart/signed; boundary=bb\r\n"]
+    [
+        *(b"\r\n", b"--b", b"--b--", b"--bb", b"=3D", b"=", b" ", b"a", QP),
+        b"Content-Type: text/plain\r\n",
+        b"Content-Type: multipart/mixed; boundary=b\r\n",
+        b"Content-Type: multipart/signed; boundary=bb\r\n",
+    ]
 )
 
 

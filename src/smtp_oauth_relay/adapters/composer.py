@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 
 from smtp_oauth_relay.message import Rules, compose, is_light, require_size
 from smtp_oauth_relay.model import OutgoingMail, Submission
-from smtp_oauth_relay.signing import Signer, can_sign_for, signature_field
+from smtp_oauth_relay.signing import Signer, signature_field
+from smtp_oauth_relay.signing_names import can_sign_for
 
 THREADS = 2
 _LIGHT_TO_SIGN_OCTETS = 64_000
