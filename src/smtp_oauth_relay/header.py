@@ -18,7 +18,7 @@ _MAILBOX_FILE_LINE = re.compile(
     rb">?From [^ \r]{1,320}+ ++(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[^\r:]{1,40}:[^\r]{1,100}+\r\n"
 )
 _EMPTY_LINES = re.compile(
-    rb"(?:\r\n)++(?=(?i:from|to|cc|subject|date|sender|reply-to|message-id|mime-version"
+    rb"(?:\r\n){1,100}+(?=(?i:from|to|cc|subject|date|sender|reply-to|message-id|mime-version"
     rb"|content-type|received|return-path|x-mailer)[ \t]*+:)"
 )
 

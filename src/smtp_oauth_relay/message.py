@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from smtp_oauth_relay.errors import MessageTooLarge
+from smtp_oauth_relay.errors import ContentRefused, MessageTooLarge
 from smtp_oauth_relay.header import Message, parse_message
 from smtp_oauth_relay.model import OutgoingMail, Repair, Submission
 from smtp_oauth_relay.recipients import (
@@ -18,6 +18,7 @@ from smtp_oauth_relay.recipients import (
     with_shown_recipients,
 )
 from smtp_oauth_relay.repairs import (
+    ADDRESS_FIELDS,
     with_date,
     with_message_id,
     with_mime_version,
@@ -35,6 +36,9 @@ from smtp_oauth_relay.transfer_encoding import may_hold_quoted_printable, with_b
 
 MAX_REQUEST_OCTETS = 4_000_000
 """Graph's limit of one request, which holds the message in base64 (Graph: user-sendmail)."""
+
+MAX_ADDRESSES = 10_000
+"""In all address lists of a message together; RCPT names a thousand at most."""
 
 _MAX_MIME_OCTETS = MAX_REQUEST_OCTETS // 4 * 3
 _ROOM_FOR_TRACE = 2_000  # Received and DKIM-Signature
@@ -71,7 +75,7 @@ def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
         at: when it came, with a time zone.
 
     Raises:
-        ContentRefused: the header section is over its limits.
+        ContentRefused: the header section or its address lists are over their limits.
         MailLoop: it has been through too many servers.
         RecipientsDiffer: header and envelope do, and the rules refuse that.
         NoMailbox: nothing names a mailbox to send as.
@@ -80,6 +84,7 @@ def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
     envelope, principal = submission.envelope, submission.principal
     noted = _Repairs(submission.repairs)
     message = parse_message(submission.content)
+    _require_limits(message)
     require_no_loop(message)
     noted.repairs |= {Repair.START} if message.skipped else set()
     noted.repairs |= {Repair.PATH} if envelope.has_bare_paths else set()
@@ -109,6 +114,16 @@ def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
     )
     require_size(mail, rules)
     return mail
+
+
+def _require_limits(message: Message) -> None:
+    marks = sum(
+        field.octets.count(mark)
+        for field in message.named(*ADDRESS_FIELDS)
+        for mark in (b",", b";", b":")
+    )
+    if marks > MAX_ADDRESSES:
+        raise ContentRefused("the address lists are larger than the limits")
 
 
 class _Repairs:

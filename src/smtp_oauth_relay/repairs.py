@@ -8,7 +8,7 @@ from smtp_oauth_relay.addresses import a_labels
 from smtp_oauth_relay.encoded_words import encoded, with_encoded_parameters, with_encoded_words
 from smtp_oauth_relay.header import Field, Message
 
-_ADDRESSES = frozenset(
+ADDRESS_FIELDS = frozenset(
     b"from to cc bcc sender reply-to resent-from resent-to resent-cc resent-sender"
     b" disposition-notification-to return-receipt-to".split()
 )
@@ -19,6 +19,9 @@ _NO_TEXT = frozenset(
     b" arc-seal arc-message-signature arc-authentication-results domainkey-signature".split()
 )
 """Fields whose grammar has no place for an encoded-word (RFC 2047 §5)."""
+MAX_RAW_OCTETS = 32_000
+"""Of a field that is encoded: no Subject is longer, and what takes time is bounded."""
+
 _OF_MIME = frozenset([b"content-type", b"content-transfer-encoding", b"content-disposition"])
 
 
@@ -56,14 +59,15 @@ def without_raw_text(message: Message) -> Message:
 
 
 def _encoded(field: Field) -> Field:
-    if field.octets.isascii() or field.name in _NO_TEXT:
+    is_long = len(field.octets) > MAX_RAW_OCTETS and field.name not in ADDRESS_FIELDS
+    if field.octets.isascii() or field.name in _NO_TEXT or is_long:
         return field
-    if field.name in _ADDRESSES:
+    if field.name in ADDRESS_FIELDS:
         addresses = parse_list(field.text)
         if addresses.is_proper and addresses.entries:
             return field
         if not addresses.mailboxes:
-            return field.saying(encoded(field.value))
+            return field.saying(encoded(field.value[:MAX_RAW_OCTETS]))
         return field.saying(written(entry for entry in addresses.entries if entry.mailbox))
     if field.name in _PARAMETERS:
         return field.saying(with_encoded_parameters(field.text))

@@ -205,8 +205,8 @@ def _base64_of(octets: bytes) -> bytes | None:
         if end < 2:
             end = len(octets)
         piece = octets[position:end]
-        if len(piece) > _CHUNK + _MAX_LINE and end < len(octets):
-            return None
+        if len(piece) > _CHUNK + _MAX_LINE:
+            return None  # a line that no encoder writes
         piece = _BLANKS_AT_END.sub(b"", piece)
         if _BAD_ESCAPE.search(piece.removesuffix(b"=")):
             return None

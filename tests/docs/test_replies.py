@@ -87,6 +87,7 @@ def test_the_events_named_are_those_of_the_log() -> None:
         f"of more than {session.MAX_COMMAND_OCTETS} octets",
         f"more than {header.MAX_FIELDS} header fields",
         f"or {header.MAX_HEADER_OCTETS // 1000} kB of them",
+        f"or more than {message.MAX_ADDRESSES:,} addresses",
     ],
 )
 def test_the_limits_are_the_real_ones(words: str) -> None:

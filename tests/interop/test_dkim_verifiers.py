@@ -4,11 +4,13 @@ Needs opendkim (Debian: apt-get install opendkim), not running, without a networ
 """
 
 import base64
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import get_args
@@ -16,6 +18,9 @@ from typing import get_args
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
+from smtp_oauth_relay.errors import RelayError
+from smtp_oauth_relay.message import Rules, compose
+from smtp_oauth_relay.model import Envelope, Origin, Principal, Secret, Submission
 from smtp_oauth_relay.signing import Signer, SigningKey, load_signing_key, signature_field
 from smtp_oauth_relay.signing_names import Canonicalization, field_list
 
@@ -166,3 +171,37 @@ def test_the_commands_of_the_page_make_a_key_and_its_record(tmp_path: Path) -> N
     records = [load_signing_key(key.read_text(), key.name).dns_record for key in keys]
     assert done.stdout.splitlines() == records
     assert [key.stat().st_mode & 0o77 for key in keys] == [0, 0]
+
+
+CORPUS = Path(__file__).parents[1] / "corpus"
+NOT_FOR_TEST_MODE = re.compile(rb"(?m)^\S+[ \t]+:|^\S+:[^ ]|\0|\r(?!\n)|(?<!\r)\n")
+
+
+def composed(content: bytes) -> bytes:
+    """Return a mail as it goes to Graph for a row with a From override, one recipient blind."""
+    principal = Principal("contoso.com", "client", Secret("s"), from_email="real@contoso.com")
+    envelope = Envelope("app@contoso.com", ("a@fabrikam.example", "blind@fabrikam.example"))
+    submission = Submission("6826", principal, envelope, content, Origin("mfp-3"))
+    return compose(submission, Rules("relay.example"), datetime.now(UTC)).mime
+
+
+def test_opendkim_accepts_what_was_changed_before_signing(
+    opendkim: str, keys: tuple[SigningKey, ...], tmp_path: Path
+) -> None:
+    """Bcc added, From replaced, texts in base64, raw octets encoded: the signature comes last."""
+    used = [Signer(f"s{number}", key, "relaxed/relaxed", FIELDS) for number, key in enumerate(keys)]
+    messages = {}
+    for path in sorted(CORPUS.glob("*.eml")):
+        content = path.read_bytes()
+        if NOT_FOR_TEST_MODE.search(content.partition(b"\r\n\r\n")[0]) or b"\0" in content:
+            continue
+        with contextlib.suppress(RelayError):
+            mime = composed(content)
+            for each in used:
+                signature = signature_field(mime, "contoso.com", each, 1_790_000_000)
+                messages[f"{each.selector}-{path.stem}"] = signature + mime
+
+    found = verdicts(opendkim, tmp_path, messages, used)
+
+    assert len(messages) > 100
+    assert [name for name in messages if not found[name]] == []

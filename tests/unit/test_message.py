@@ -137,6 +137,7 @@ def test_a_row_of_the_table_replaces_the_author() -> None:
     ("content", "sender", "kind"),
     [
         (b"Received: x\r\n" * 51 + BODY, "app@x.example", MailLoop),
+        (b"To: " + b"a@x," * 10_001 + b"\r\n" + BODY, "app@x.example", ContentRefused),
         (b"A: 1\r\n" * 1001 + BODY, "app@x.example", ContentRefused),
         (b"A: " + b"x" * 1_000_000 + b"\r\n" + BODY, "app@x.example", ContentRefused),
         (BODY, "", NoMailbox),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from smtp_oauth_relay.header import Message, parse_message
 from smtp_oauth_relay.repairs import (
+    MAX_RAW_OCTETS,
     with_date,
     with_message_id,
     with_mime_version,
@@ -127,6 +128,13 @@ def test_raw_text_is_encoded(header: str | bytes, result: str) -> None:
     message = without_raw_text(message_of(octets))
 
     assert header_of(message) == result.encode()
+    assert without_raw_text(message) is message
+
+
+def test_a_field_of_unusual_length_stays() -> None:
+    """What takes time is bounded; no Subject is so long."""
+    message = message_of(b"Subject: " + b"\xfc" * MAX_RAW_OCTETS)
+
     assert without_raw_text(message) is message
 
 
