@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import re
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -21,6 +23,7 @@ from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.message import Rules
 from smtp_oauth_relay.recipients import HeaderRecipients
 from smtp_oauth_relay.relay import Relay
@@ -46,11 +49,44 @@ def serve(environ: Mapping[str, str]) -> int:
         SettingsError: the configuration cannot be used.
         StartFailed: a port cannot be had.
     """
-    settings = read_settings(environ)
+    settings, outbound = read_configuration(environ)
     logs.setup(settings.log_level, settings.log_format, settings.log_addresses)
-    outbound = read_outbound(environ)
     _log_configuration(settings, environ)
     return asyncio.run(_serve_until_signalled(settings, outbound))
+
+
+def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
+    """Return the settings and the way out; the certificate and the DKIM key are looked at as well.
+
+    Raises:
+        SettingsError: with every problem of all of them at once.
+    """
+    problems: list[str] = []
+    settings = outbound = None
+    try:
+        settings = read_settings(environ)
+    except SettingsError as error:
+        problems += error.problems
+    for look in (_tls_context, read_key) if settings is not None else ():
+        try:
+            look(settings)
+        except SettingsError as error:
+            problems += error.problems
+    try:
+        outbound = read_outbound(environ)
+    except SettingsError as error:
+        problems += error.problems
+    if settings is None or outbound is None or problems:
+        raise SettingsError(problems)
+    return settings, outbound
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_source == "off":
+        return None
+    return server_context(
+        settings.tls_cert_filepath, settings.tls_key_filepath, settings.tls_cipher_suite
+    )
 
 
 def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -97,11 +133,7 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
         SettingsError: the certificate or the DKIM key cannot be used.
         StartFailed: a port cannot be had.
     """
-    tls_context = None
-    if settings.tls_source == "file":
-        tls_context = server_context(
-            settings.tls_cert_filepath, settings.tls_key_filepath, settings.tls_cipher_suite
-        )
+    tls_context = _tls_context(settings)
     signing_key = read_key(settings)
     async with AsyncExitStack() as parts:
         tokens = EntraTokenSource(
@@ -139,7 +171,7 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
 
 def _rules(settings: Settings) -> Rules:
     return Rules(
-        relay_name=settings.server_hostname or socket.gethostname(),
+        relay_name=settings.server_hostname or _host_name(),
         sender_mailbox=SenderMailbox(settings.sender_mailbox),
         header_recipients=HeaderRecipients(settings.header_recipients),
         shows_client_address=settings.received_client_address,
@@ -148,12 +180,18 @@ def _rules(settings: Settings) -> Rules:
 
 def _policy(settings: Settings) -> SessionPolicy:
     return SessionPolicy(
-        hostname=settings.server_hostname or socket.gethostname(),
+        hostname=settings.server_hostname or _host_name(),
         greeting=settings.server_greeting,
         requires_tls=settings.require_tls,
         max_message_octets=settings.max_message_size,
         max_recipients=settings.max_recipients,
     )
+
+
+def _host_name() -> str:
+    """Return this machine's name; a stand-in if it has none that a greeting can show."""
+    name = socket.gethostname()
+    return name if re.fullmatch(r"[!-~]{1,255}", name) else "localhost"
 
 
 async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
@@ -178,15 +216,13 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
 
 
 def with_signals(on_signal: Callable[[str], object]) -> None:
-    """Call a function with the name of each SIGTERM and SIGINT, on the running loop."""
+    """Call a function with the name of each signal that asks the process to end.
+
+    SIGHUP, from a terminal that was closed, is one of them unless the process was started to
+    outlive its terminal (nohup).
+    """
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, on_signal, number.name)
-        except NotImplementedError:  # Windows
-            signal.signal(
-                number,
-                lambda received, _: (
-                    loop.call_soon_threadsafe(on_signal, signal.Signals(received).name) and None
-                ),
-            )
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
+        loop.add_signal_handler(number, on_signal, number.name)

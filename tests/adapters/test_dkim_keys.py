@@ -25,7 +25,7 @@ def settings_of(**changes: str) -> Settings:
 
 @pytest.mark.parametrize("form", ["{}", "inline"])
 async def test_a_key_in_a_variable(form: str) -> None:
-    """Line breaks get lost in variables: `\\n` stands for them."""
+    """Line breaks get lost in variables: a backslash and an n stand for them."""
     text = PEM.replace("\n", "\\n") if form == "inline" else PEM
 
     key = read_key(settings_of(DKIM_PRIVATE_KEY=text))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from smtp_oauth_relay import header, replies
+from smtp_oauth_relay import header, message, replies
 from smtp_oauth_relay.adapters.smtp import commands, sasl, session
 from smtp_oauth_relay.replies import REPLIES, Reply
 from smtp_oauth_relay.settings import Settings

@@ -92,8 +92,8 @@ class EntraTokenSource:
         """Stop asking, and wait for the threads: their time-outs end them."""
         for renewal in self._renewals:
             renewal.cancel()
+        self._http.close()  # which ends a wait for a peer that drips, as no time-out does
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
-        self._http.close()
 
     def _login(self, principal: Principal) -> "_Login":
         """Return what is known of a login, under a key from which no secret can be read."""

@@ -21,6 +21,12 @@ BACKLOG = 512
 """How many devices may knock at once, as after a power cut, before the kernel turns one away."""
 
 
+_QUESTIONS = {
+    errno.EADDRINUSE: "is another relay running? SMTP_LISTEN (sandbox: --listen) sets the port",
+    errno.EACCES: "ports below 1024 are reserved for root",
+}
+
+
 class Listener(BaseController):
     """The SMTP server: it makes a session of each connection.
 
@@ -66,9 +72,9 @@ class Listener(BaseController):
                 self._servers.append(await self._serve(address))
         except OSError as error:
             self.close()
+            question = _QUESTIONS.get(error.errno or 0, "is the name or address this machine's?")
             raise StartFailed(
-                f"cannot listen on {address}: {error.strerror or error}; "
-                "is another relay running, or the port reserved?"
+                f"cannot listen on {address}: {error.strerror or error}; {question}"
             ) from error
         for port in self.addresses:
             logs.event(logger, logging.INFO, "listener.started", address=port)

@@ -149,6 +149,15 @@ class SmtpSession(SMTP):
                 logger, logging.INFO, "session.broken", client=self.peer_address, cause=str(broken)
             )
             self.abort()
+            # asyncio tells nobody that a connection is lost whose handshake failed, so nothing may
+            # wait for that: what waits keeps 70 kB alive.
+            self.transport = None
+        except Exception as bug:  # outside of every command: the greeting
+            logs.event(logger, logging.ERROR, "session.bug", bug=bug)
+            self.abort()
+        except asyncio.CancelledError:  # the client has gone, or a stop has cut its submission
+            self.abort()
+            raise
         finally:
             self._admission.leave(self)
             self._close()
