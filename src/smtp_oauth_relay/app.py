@@ -15,6 +15,7 @@ from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.graph_upload import UploadingSender
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
@@ -22,7 +23,9 @@ from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.tls import server_context
 from smtp_oauth_relay.errors import SettingsError
+from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS
 from smtp_oauth_relay.message import SenderMailbox
+from smtp_oauth_relay.model import MAX_MIME_OCTETS
 from smtp_oauth_relay.relay import Relay
 from smtp_oauth_relay.settings import Settings
 
@@ -30,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 LAST_WORDS_S = 5.0
 """How long a session may take to hear its last reply."""
+
+UPLOAD_SHARE = 0.95
+"""Of the deadline of a large message: who uploads it knows best whether it can have been sent, and
+so has to give up first."""
 
 
 def serve(environ: Mapping[str, str]) -> int:
@@ -134,11 +141,7 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             timeout_s=settings.entra_http_timeout,
         )
         parts.push_async_callback(tokens.aclose)
-        sender = GraphMailSender(
-            open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions),
-            settings.graph_endpoint,
-            timeout_s=settings.graph_http_timeout,
-        )
+        sender = _mail_sender(settings, outbound)
         parts.push_async_callback(sender.aclose)
         relay = Relay(
             tokens,
@@ -146,6 +149,8 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             delimiter=settings.username_delimiter,
             sender_mailbox=SenderMailbox(settings.sender_mailbox),
             deadline_s=settings.delivery_deadline,
+            max_octets=MAX_MESSAGE_OCTETS if settings.uploads else MAX_MIME_OCTETS,
+            large_deadline_s=settings.large_delivery_deadline,
         )
         handler = RelayHandler(relay)
         admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
@@ -156,6 +161,23 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             yield running
         finally:
             await running.drain(0)
+
+
+def _mail_sender(settings: Settings, outbound: Outbound) -> GraphMailSender | UploadingSender:
+    """Return the way to Graph; with `LARGE_MESSAGES=upload` the two of them."""
+    http = open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions)
+    small = GraphMailSender(http, settings.graph_endpoint, timeout_s=settings.graph_http_timeout)
+    if not settings.uploads:
+        return small
+    return UploadingSender(
+        small,
+        http,
+        outbound,
+        settings.graph_endpoint,
+        timeout_s=settings.graph_http_timeout,
+        deadline_s=settings.large_delivery_deadline * UPLOAD_SHARE,
+        connections=settings.max_sessions,
+    )
 
 
 def _policy(settings: Settings) -> SessionPolicy:

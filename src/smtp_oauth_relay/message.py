@@ -12,12 +12,10 @@ from enum import StrEnum
 
 from smtp_oauth_relay.addresses import listed_mailboxes, without_case
 from smtp_oauth_relay.errors import ContentRefused, MessageTooLarge, NoMailbox
-from smtp_oauth_relay.model import Envelope, OutgoingMail, Submission
+from smtp_oauth_relay.model import MAX_MIME_OCTETS, Envelope, OutgoingMail, Submission
 
 MAX_HEADER_OCTETS = 256_000
 MAX_FIELDS = 1000
-MAX_REQUEST_OCTETS = 4_000_000
-"""Graph's limit of one request, which holds the message in base64 (Graph: user-sendmail)."""
 
 _FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")  # RFC 5322 §2.2; blanks before the colon: §4.5
 _FOLD = re.compile(r"\r\n(?=[ \t])")
@@ -59,11 +57,11 @@ class Message:
 
     Attributes:
         fields: the header section, in order.
-        rest: the empty line and the body, exactly as they came.
+        rest: the empty line and the body, exactly as they came; a view, for bodies can be large.
     """
 
     fields: tuple[Field, ...]
-    rest: bytes
+    rest: bytes | memoryview
 
     def values(self, name: bytes) -> tuple[str, ...]:
         """Return the values of every field of that name (lower case), in order."""
@@ -98,6 +96,15 @@ class Message:
         octets = f"{name}: {value}\r\n".encode()
         return replace(self, fields=(*self.fields, Field(name.lower().encode(), octets)))
 
+    @property
+    def octets(self) -> int:
+        """The length of the whole message."""
+        return sum(len(field.octets) for field in self.fields) + len(self.rest)
+
+    def header_section(self) -> bytes:
+        """Return the fields, without the empty line behind them."""
+        return b"".join(field.octets for field in self.fields)
+
     def to_bytes(self) -> bytes:
         """Return the whole message."""
         return b"".join([*(field.octets for field in self.fields), self.rest])
@@ -126,8 +133,9 @@ def parse_message(content: bytes) -> Message:
             raise ContentRefused("the header section is larger than the limits")
         line_end = b"" if content.endswith(b"\r\n", start, position) else b"\r\n"
         fields.append(Field(match[1].lower(), content[start:position] + line_end))
-    rest = content[position:]
-    return Message(tuple(fields), rest if rest.startswith(b"\r\n") else b"\r\n" + rest)
+    if not content.startswith(b"\r\n", position):
+        return Message(tuple(fields), b"\r\n" + content[position:])
+    return Message(tuple(fields), memoryview(content)[position:])
 
 
 def _end_of_field(content: bytes, start: int) -> int:
@@ -137,20 +145,31 @@ def _end_of_field(content: bytes, start: int) -> int:
     return len(content) if end < 0 else end + 2
 
 
-def compose(submission: Submission, sender_mailbox: SenderMailbox) -> OutgoingMail:
+def compose(
+    submission: Submission,
+    sender_mailbox: SenderMailbox,
+    max_octets: int = MAX_MIME_OCTETS,
+) -> OutgoingMail:
     """Return the mail that Graph is to send for a submission.
+
+    Args:
+        submission: what the client handed over.
+        sender_mailbox: which address names the mailbox first.
+        max_octets: of the mail; with `LARGE_MESSAGES=upload` more than fits into one request.
 
     Raises:
         ContentRefused: the header section is over its limits.
         NoMailbox: nothing names a mailbox to send as.
-        MessageTooLarge: more than Graph takes in one request.
+        MessageTooLarge: more than `max_octets`.
     """
     message = parse_message(submission.content)
     mailbox = _mailbox(message, submission.envelope, sender_mailbox)
-    mime = _with_blind_recipients(message, submission.envelope.forward_paths).to_bytes()
-    if -(-len(mime) // 3) * 4 > MAX_REQUEST_OCTETS:
-        raise MessageTooLarge("the message in base64 is larger than one request to Graph may be")
-    return OutgoingMail(submission.id, mailbox, mime)
+    message = _with_blind_recipients(message, submission.envelope.forward_paths)
+    if message.octets > max_octets:
+        raise MessageTooLarge("the message is larger than Graph may be given")
+    if message.octets > MAX_MIME_OCTETS:
+        return OutgoingMail(submission.id, mailbox, message.header_section(), message.rest)
+    return OutgoingMail(submission.id, mailbox, message.to_bytes())
 
 
 def _mailbox(message: Message, envelope: Envelope, order: SenderMailbox) -> str:

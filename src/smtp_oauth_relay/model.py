@@ -77,6 +77,13 @@ class Submission:
     content: bytes = field(repr=False)
 
 
+MAX_REQUEST_OCTETS = 4_000_000
+"""Graph's limit of one request, which holds the message in base64 (Graph: user-sendmail)."""
+
+MAX_MIME_OCTETS = MAX_REQUEST_OCTETS // 4 * 3
+"""The largest message that fits into one request."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutgoingMail:
     """One message as Graph gets it.
@@ -84,12 +91,20 @@ class OutgoingMail:
     Attributes:
         submission_id: sent as `client-request-id`.
         mailbox: bare `local@domain` in whose name Graph sends.
-        mime: the whole message, CRLF line ends.
+        mime: the whole message, CRLF line ends; of a large one the header section alone.
+        rest: of a large one the empty line and the body, a view of what the client handed over:
+            a copy would stop the event loop, and take as much memory again. Else empty.
     """
 
     submission_id: str
     mailbox: str
     mime: bytes = field(repr=False)
+    rest: bytes | memoryview = field(default=b"", repr=False)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is more than Graph takes in one request."""
+        return len(self.rest) > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from smtp_oauth_relay.errors import (
 from smtp_oauth_relay.login import parse_user_name
 from smtp_oauth_relay.message import SenderMailbox, compose
 from smtp_oauth_relay.model import (
+    MAX_MIME_OCTETS,
     BearerToken,
     OutgoingMail,
     Principal,
@@ -48,7 +49,7 @@ class TokenSource(Protocol):
 
 
 class MailSender(Protocol):
-    """Where mail goes: Graph's sendMail."""
+    """Where mail goes: Graph's sendMail, or its upload for what is too large for that."""
 
     async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
         """Hand one message to Graph, once.
@@ -96,12 +97,16 @@ class Relay:
         delimiter: str,
         sender_mailbox: SenderMailbox,
         deadline_s: float,
+        max_octets: int = MAX_MIME_OCTETS,
+        large_deadline_s: float = 0.0,
     ) -> None:
         self._tokens = tokens
         self._sender = sender
         self._delimiter = delimiter
         self._sender_mailbox = sender_mailbox
         self._deadline_s = deadline_s
+        self._max_octets = max_octets
+        self._large_deadline_s = large_deadline_s
 
     def identify(self, user_name: str, password: Secret) -> Principal:
         """Return whom a login names.
@@ -127,15 +132,16 @@ class Relay:
         """Send a message through Graph and say what became of it."""
         mail = None
         try:
-            mail = compose(submission, self._sender_mailbox)
+            mail = compose(submission, self._sender_mailbox, self._max_octets)
             receipt = await self._deliver(mail, submission.principal)
         except RelayError as error:
             return Outcome(submission, mail, error=error)
         return Outcome(submission, mail, receipt)
 
     async def _deliver(self, mail: OutgoingMail, principal: Principal) -> Receipt:
+        deadline_s = self._large_deadline_s if mail.is_large else self._deadline_s
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(deadline_s):
                 return await self._send_with_token(mail, principal)
         except TimeoutError as error:
             raise OutcomeUnknown("no answer from Graph within the deadline") from error

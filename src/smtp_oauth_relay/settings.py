@@ -20,6 +20,7 @@ LogFormat: TypeAlias = Literal["text", "json"]
 LogAddresses: TypeAlias = Literal["full", "hashed", "none"]
 Delimiter: TypeAlias = Literal["@", ":", "|"]
 TlsSource: TypeAlias = Literal["file", "off"]
+LargeMessages: TypeAlias = Literal["off", "upload"]
 SenderMailbox: TypeAlias = Literal["header", "envelope"]
 
 _LISTEN = values.reads(values.listen_addresses)
@@ -29,7 +30,9 @@ _CIPHERS = values.text_of("[ -~]{1,2000}", "an OpenSSL cipher list, such as ECDH
 _TLS_SOURCE = values.one_of(
     TlsSource, "; a certificate from Azure Key Vault (keyvault) is not in this version yet"
 )
-_ONE_REQUEST = values.size(1000, "3M", "Microsoft Graph takes 4 MB per request, base64 included")
+_MESSAGE_SIZE = values.size(1000, "150M", "Exchange Online sends nothing larger")
+_ONE_REQUEST = 3_000_000  # Graph takes 4 MB, and base64 adds a third
+_WITHOUT_UPLOAD = ("graph.microsoft.us", "dod-graph.microsoft.us")
 _CLOSE = 0.82  # of difflib's ratio, underscores aside; HTTP_TIMEOUT, no setting, reaches 0.81
 
 
@@ -94,8 +97,15 @@ class Settings(BaseModel):
         default=60.0,
         description="seconds that a device waits, at most, for the answer to its message",
     )
-    max_message_size: Annotated[int, _ONE_REQUEST] = Field(
-        default=2_950_000,
+    large_messages: Annotated[LargeMessages, values.one_of(LargeMessages)] = Field(
+        default="off",
+        description="what becomes of mail over 3 MB: refused (off) or uploaded in pieces (upload)",
+    )
+    large_delivery_deadline: Annotated[float, values.seconds(600)] = Field(
+        default=300.0, description="seconds that a device waits, at most, for mail by upload"
+    )
+    max_message_size: Annotated[int, _MESSAGE_SIZE] = Field(
+        default_factory=lambda before: 35_000_000 if _uploads(before) else 2_950_000,
         description="the largest message in octets; K, M and G are powers of 1000",
     )
     max_recipients: Annotated[int, values.whole(1, 1000)] = Field(
@@ -112,8 +122,19 @@ class Settings(BaseModel):
         default=50, description="the most connections at once from one IP address"
     )
     drain_timeout: Annotated[float, values.seconds(3600)] = Field(
-        default=75.0, description="seconds that a stop waits for mails on their way"
+        default_factory=lambda before: 315.0 if _uploads(before) else 75.0,
+        description="seconds that a stop waits for mails on their way",
     )
+
+    @property
+    def uploads(self) -> bool:
+        """Whether mail that is too large for one request is uploaded."""
+        return self.large_messages == "upload"
+
+
+def _uploads(before: Mapping[str, object]) -> bool:
+    """Whether the settings that stand before this one say that large mail is uploaded."""
+    return before.get("large_messages") == "upload"
 
 
 def load(environ: Mapping[str, str], read_file: Callable[[str], str]) -> Settings:
@@ -140,10 +161,14 @@ def load(environ: Mapping[str, str], read_file: Callable[[str], str]) -> Setting
     try:
         settings = Settings.model_validate(given)
     except ValidationError as invalid:
-        for error in invalid.errors(include_url=False):
-            name = str(error["loc"][0])
-            problems[name] = _problem(name, given.pop(name), str(error["ctx"]["error"]), environ)
-        settings = Settings.model_validate(given)
+        errors = invalid.errors(include_url=False)
+        found = {str(error["loc"][0]): error.get("ctx", {}) for error in errors}
+        wrong = {name: str(found[name]["error"]) for name in given if name in found}
+        rejected = {name: given.pop(name) for name in wrong}
+        settings = Settings.model_validate(given)  # with the defaults in place of what is wrong
+        for name, value in rejected.items():
+            default = _text(getattr(settings, name))
+            problems[name] = _problem(name, value, wrong[name], default, environ)
     sentences = [problems[name] for name in Settings.model_fields if name in problems]
     sentences += [text for names, text in _conflicts(settings) if not names & problems.keys()]
     if sentences:
@@ -172,8 +197,8 @@ def _given(variable: str, environ: Mapping[str, str], read_file: Callable[[str],
     return value
 
 
-def _problem(name: str, value: str, wrong: str, environ: Mapping[str, str]) -> str:
-    variable, default = name.upper(), _text(Settings.model_fields[name].default)
+def _problem(name: str, value: str, wrong: str, default: str, environ: Mapping[str, str]) -> str:
+    variable = name.upper()
     advice = "Correct it, or remove it" + (f" for the default, {default}." if default else ".")
     path = environ.get(f"{variable}_FILE", "").strip()
     if path:
@@ -203,6 +228,40 @@ def _conflicts(settings: Settings) -> Iterator[tuple[frozenset[str], str]]:
             f"GRAPH_HTTP_TIMEOUT ({_text(settings.graph_http_timeout)} s) is longer than"
             f" DELIVERY_DEADLINE ({_text(settings.delivery_deadline)} s), the whole wait for a"
             " delivery. Lower GRAPH_HTTP_TIMEOUT or raise DELIVERY_DEADLINE.",
+        )
+    if settings.uploads:
+        yield from _upload_conflicts(settings)
+    elif settings.max_message_size > _ONE_REQUEST:
+        yield (
+            frozenset({"max_message_size", "large_messages"}),
+            f"MAX_MESSAGE_SIZE ({settings.max_message_size}) is more than {_ONE_REQUEST}, all that"
+            " fits into one request to Microsoft Graph, which takes 4 MB, base64 included. Lower"
+            " MAX_MESSAGE_SIZE, or set LARGE_MESSAGES=upload, which needs the permission"
+            " Mail.ReadWrite.",
+        )
+
+
+def _upload_conflicts(settings: Settings) -> Iterator[tuple[frozenset[str], str]]:
+    large_deadline = f"LARGE_DELIVERY_DEADLINE ({_text(settings.large_delivery_deadline)} s)"
+    if settings.graph_endpoint.removeprefix("https://") in _WITHOUT_UPLOAD:
+        yield (
+            frozenset({"large_messages", "graph_endpoint"}),
+            "LARGE_MESSAGES is upload, but nobody knows whether the clouds of the US Government"
+            f" take uploads ({settings.graph_endpoint}). Set LARGE_MESSAGES=off.",
+        )
+    if settings.large_delivery_deadline < settings.delivery_deadline:
+        yield (
+            frozenset({"large_delivery_deadline", "delivery_deadline"}),
+            f"{large_deadline} is shorter than DELIVERY_DEADLINE"
+            f" ({_text(settings.delivery_deadline)} s), but large mail takes longer. Raise"
+            " LARGE_DELIVERY_DEADLINE or lower DELIVERY_DEADLINE.",
+        )
+    if settings.drain_timeout <= settings.large_delivery_deadline:
+        yield (
+            frozenset({"drain_timeout", "large_delivery_deadline"}),
+            f"DRAIN_TIMEOUT ({_text(settings.drain_timeout)} s) is not longer than"
+            f" {large_deadline}, so a stop of the relay would cut large mail off. Raise"
+            " DRAIN_TIMEOUT or lower LARGE_DELIVERY_DEADLINE.",
         )
 
 

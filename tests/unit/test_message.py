@@ -11,13 +11,19 @@ from smtp_oauth_relay.errors import ContentRefused, MessageTooLarge, NoMailbox
 from smtp_oauth_relay.message import (
     MAX_FIELDS,
     MAX_HEADER_OCTETS,
-    MAX_REQUEST_OCTETS,
     SenderMailbox,
     compose,
     hidden_recipients,
     parse_message,
 )
-from smtp_oauth_relay.model import Envelope, OutgoingMail, Principal, Secret, Submission
+from smtp_oauth_relay.model import (
+    MAX_REQUEST_OCTETS,
+    Envelope,
+    OutgoingMail,
+    Principal,
+    Secret,
+    Submission,
+)
 
 PRINCIPAL = Principal("contoso.com", "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541", Secret("s"))
 FROM = b"From: scanner@x.example\r\n"
