@@ -12,6 +12,7 @@ from email.message import EmailMessage
 
 import pytest
 
+from smtp_oauth_relay.model import MAX_MIME_OCTETS
 from smtp_oauth_relay.sandbox import AttachedFile, Fault, StandIn
 from smtp_oauth_relay.sandbox.whole_mail import whole
 from tests.canary import CONTENT, SECRET
@@ -105,6 +106,19 @@ async def test_the_sandbox_shows_an_uploaded_mail_as_one(relay: Served) -> None:
     ]
     assert sorted(found) == sorted(files)
     assert shown["Subject"] == f"{CONTENT}: gescannt"
+
+
+async def test_what_fits_into_one_request_stays_in_it(relay: Served) -> None:
+    """Nearly all mail needs no upload, and no permission for one."""
+    message = message_with((SCAN[:1_800_000], "application/pdf", "a.pdf")).as_bytes()
+
+    await asyncio.to_thread(submit, relay, message)
+
+    [mail] = relay.stand_in.accepted
+    assert len(message) < MAX_MIME_OCTETS
+    assert (mail.mime, mail.attachments) == (message, ())
+    [request] = [seen for seen in relay.stand_in.requests if seen.service == "graph"]
+    assert request.path.endswith("/sendMail")
 
 
 async def test_a_picture_too_large_for_the_draft_still_stands_in_the_text(relay: Served) -> None:

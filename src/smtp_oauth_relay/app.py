@@ -3,31 +3,37 @@
 import asyncio
 import logging
 import re
+import secrets
 import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import httpx
+
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay import settings as configuration
 from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.adapters.audit import log_outcome
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
-from smtp_oauth_relay.adapters.graph_upload import UploadingSender
+from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
-from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS
+from smtp_oauth_relay.ledger import Ledger
 from smtp_oauth_relay.message import SenderMailbox
-from smtp_oauth_relay.model import MAX_MIME_OCTETS
-from smtp_oauth_relay.relay import Relay
+from smtp_oauth_relay.pacing import Pacing
+from smtp_oauth_relay.relay import Policy, Relay
 from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.shares import Shares
 
 logger = logging.getLogger(__name__)
 
@@ -102,10 +108,10 @@ class RunningRelay:
         addresses: where it listens, `host:port`.
     """
 
-    def __init__(self, listener: Listener, admission: Admission, handler: RelayHandler) -> None:
+    def __init__(self, listener: Listener, admission: Admission, relay: Relay) -> None:
         self._listener = listener
         self._admission = admission
-        self._handler = handler
+        self._relay = relay
         self.addresses = listener.addresses
 
     async def drain(self, timeout_s: float) -> int:
@@ -119,7 +125,7 @@ class RunningRelay:
         """
         self._listener.close()
         self._admission.stop_all()
-        cut = await self._handler.finish(timeout_s)
+        cut = await self._relay.finish(timeout_s)
         await self._admission.wait_until_empty(LAST_WORDS_S if not cut else 0)
         return cut
 
@@ -141,36 +147,28 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             timeout_s=settings.entra_http_timeout,
         )
         parts.push_async_callback(tokens.aclose)
-        sender = _mail_sender(settings, outbound)
-        parts.push_async_callback(sender.aclose)
-        relay = Relay(
-            tokens,
-            sender,
-            delimiter=settings.username_delimiter,
-            sender_mailbox=SenderMailbox(settings.sender_mailbox),
-            deadline_s=settings.delivery_deadline,
-            max_octets=MAX_MESSAGE_OCTETS if settings.uploads else MAX_MIME_OCTETS,
-            large_deadline_s=settings.large_delivery_deadline,
+        http = open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions)
+        sender = GraphMailSender(
+            http, settings.graph_endpoint, timeout_s=settings.graph_http_timeout
         )
-        handler = RelayHandler(relay)
+        parts.push_async_callback(sender.aclose)
+        uploader = None
+        if settings.uploads:
+            uploader = _uploader(settings, outbound, http)
+            parts.push_async_callback(uploader.aclose)
+        relay = _relay(settings, tokens, sender, uploader)
         admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
-        listener = Listener(handler, _policy(settings), tls_context, admission)
+        listener = Listener(RelayHandler(relay), _policy(settings), tls_context, admission)
         await listener.start(settings.smtp_listen)
-        running = RunningRelay(listener, admission, handler)
+        running = RunningRelay(listener, admission, relay)
         try:
             yield running
         finally:
             await running.drain(0)
 
 
-def _mail_sender(settings: Settings, outbound: Outbound) -> GraphMailSender | UploadingSender:
-    """Return the way to Graph; with `LARGE_MESSAGES=upload` the two of them."""
-    http = open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions)
-    small = GraphMailSender(http, settings.graph_endpoint, timeout_s=settings.graph_http_timeout)
-    if not settings.uploads:
-        return small
-    return UploadingSender(
-        small,
+def _uploader(settings: Settings, outbound: Outbound, http: httpx.AsyncClient) -> GraphUploadSender:
+    return GraphUploadSender(
         http,
         outbound,
         settings.graph_endpoint,
@@ -178,6 +176,37 @@ def _mail_sender(settings: Settings, outbound: Outbound) -> GraphMailSender | Up
         deadline_s=settings.large_delivery_deadline * UPLOAD_SHARE,
         connections=settings.max_sessions,
     )
+
+
+def _relay(
+    settings: Settings, tokens: TokenSource, sender: MailSender, uploader: MailSender | None
+) -> Relay:
+    pacing = Pacing(settings.graph_mailbox_concurrency)
+    courier = Courier(
+        tokens,
+        sender,
+        pacing,
+        deadline_s=settings.delivery_deadline,
+        request_s=settings.graph_http_timeout,
+    )
+    large_courier = None
+    if uploader is not None:
+        large_courier = Courier(
+            tokens,
+            uploader,
+            pacing,
+            deadline_s=settings.large_delivery_deadline,
+            request_s=settings.large_delivery_deadline,
+        )
+    policy = Policy(
+        settings.username_delimiter,
+        SenderMailbox(settings.sender_mailbox),
+        frozenset(settings.allowed_tenants),
+        frozenset(settings.allowed_clients),
+    )
+    ledger = Ledger(secrets.token_bytes(32))
+    shares = Shares(settings.max_sessions)
+    return Relay(tokens, courier, ledger, shares, log_outcome, policy, large_courier)
 
 
 def _policy(settings: Settings) -> SessionPolicy:

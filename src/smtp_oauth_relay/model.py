@@ -69,12 +69,14 @@ class Submission:
         principal: who logged in.
         envelope: from whom, to whom.
         content: header section and body with CRLF line ends, dots unstuffed.
+        peer: the client's address, for the log.
     """
 
     id: str
     principal: Principal
     envelope: Envelope
     content: bytes = field(repr=False)
+    peer: str = ""
 
 
 MAX_REQUEST_OCTETS = 4_000_000

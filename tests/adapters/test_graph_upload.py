@@ -12,8 +12,8 @@ import pytest
 
 from smtp_oauth_relay.adapters import graph_upload
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
-from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
-from smtp_oauth_relay.adapters.graph_upload import UploadingSender
+from smtp_oauth_relay.adapters.graph import open_http
+from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.errors import (
     ContentRefused,
@@ -32,7 +32,6 @@ from smtp_oauth_relay.graph_upload_protocol import RANGE_OCTETS
 from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS
 from smtp_oauth_relay.message import SenderMailbox, compose
 from smtp_oauth_relay.model import (
-    MAX_MIME_OCTETS,
     BearerToken,
     Envelope,
     OutgoingMail,
@@ -97,7 +96,7 @@ class Uploads:
         token: a good one.
     """
 
-    sender: UploadingSender
+    sender: GraphUploadSender
     stand_in: StandIn
     token: BearerToken
 
@@ -157,9 +156,7 @@ async def uploads_to(
         await tokens.aclose()
         endpoint = stand_in.graph_endpoint
         http = open_http(outbound, endpoint, connections=10)
-        small = GraphMailSender(http, endpoint, timeout_s=timeout_s)
-        sender = UploadingSender(
-            small,
+        sender = GraphUploadSender(
             http,
             outbound,
             endpoint,
@@ -172,6 +169,7 @@ async def uploads_to(
             yield Uploads(sender, stand_in, token)
         finally:
             await sender.aclose()
+            await http.aclose()
 
 
 @pytest.fixture
@@ -193,18 +191,6 @@ async def test_a_large_file_arrives_whole(uploads: Uploads) -> None:
     assert mail.recipients == ("a@fabrikam.example",)
     assert receipt == Receipt(mail.request_id)
     assert await uploads.steps() == WHOLE
-
-
-async def test_what_fits_into_one_request_stays_in_it(uploads: Uploads) -> None:
-    """Nearly all mail needs no upload, and no permission for one."""
-    fitting = mail_of(part(file_of(2_100_000)))
-
-    await uploads.send(fitting)
-
-    [mail] = uploads.stand_in.accepted
-    assert len(fitting.mime) < MAX_MIME_OCTETS
-    assert (mail.mime, mail.attachments) == (fitting.mime, ())
-    assert await uploads.steps() == ["POST sendMail"]
 
 
 async def test_files_below_3_mb_are_posted(uploads: Uploads) -> None:

@@ -14,7 +14,7 @@ import httpx
 
 from smtp_oauth_relay import graph_upload_protocol as protocol
 from smtp_oauth_relay.adapters import logs
-from smtp_oauth_relay.adapters.graph import GraphMailSender, base64_pieces
+from smtp_oauth_relay.adapters.graph import base64_pieces
 from smtp_oauth_relay.adapters.graph_http import Answer, TrackedBody
 from smtp_oauth_relay.adapters.outbound import Outbound
 from smtp_oauth_relay.adapters.upload_requests import UploadRequests
@@ -40,12 +40,11 @@ CLEANING_S = 10.0
 T = TypeVar("T")
 
 
-class UploadingSender:
-    """Sends small mail through sendMail and large mail by upload; a `relay.MailSender`."""
+class GraphUploadSender:
+    """Sends what is too large for one request; a `courier.MailSender`."""
 
     def __init__(
         self,
-        small: GraphMailSender,
         http: httpx.AsyncClient,
         outbound: Outbound,
         endpoint: str,
@@ -58,8 +57,7 @@ class UploadingSender:
         """Open a second client, for the sessions. Call it on the running loop.
 
         Args:
-            small: for what fits into one request; closed by `aclose`.
-            http: Graph's client, which `small` uses and closes.
+            http: Graph's client, from `open_http`; it stays the caller's.
             outbound: the trust and the proxies.
             endpoint: Graph's address without a path.
             timeout_s: for each request.
@@ -67,7 +65,6 @@ class UploadingSender:
             connections: how many uploads there may be at once.
             pauses_s: before each repetition of a request.
         """
-        self._small = small
         self._requests = UploadRequests(
             http,
             outbound,
@@ -80,22 +77,19 @@ class UploadingSender:
         self._cleaning: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
-        """Let drafts be deleted that are left over, for `CLEANING_S`; close all connections."""
+        """Let drafts be deleted that are left over, for `CLEANING_S`; then close."""
         await asyncio.gather(*self._cleaning, return_exceptions=True)
         await self._requests.aclose()
-        await self._small.aclose()
 
     async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
-        """Hand one message to Graph, once.
+        """Hand one large message to Graph, once.
 
         Raises:
             UploadImpossible, ContentRefused: it cannot be taken apart.
             UploadFailed, Throttled: nothing was sent.
             OutcomeUnknown: it may have been sent.
-            DeliveryFailed: as `GraphMailSender.send`.
+            DeliveryFailed: another of its subclasses; it was not sent.
         """
-        if not mail.is_large:
-            return await self._small.send(mail, token)
         large = await self._requests.in_thread(
             functools.partial(take_apart, mail.mime, mail.rest, MAX_MIME_OCTETS)
         )

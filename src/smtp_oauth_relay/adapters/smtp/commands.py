@@ -9,7 +9,7 @@ from smtp_oauth_relay.adapters.smtp import sasl
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused, parse_mail, parse_rcpt
 from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
-from smtp_oauth_relay.adapters.smtp.session import SmtpSession
+from smtp_oauth_relay.adapters.smtp.session import Answering, SmtpSession
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import Envelope, Principal
@@ -32,10 +32,10 @@ class Handler(Protocol):
         """
         ...
 
-    async def handle_DATA(
+    def handle_DATA(
         self, principal: Principal, envelope: Envelope, content: ContentDecoder, client: str
-    ) -> Reply:
-        """Return the answer to a whole message."""
+    ) -> Answering | Reply:
+        """Take a whole message over, and return its answer or whoever will have it."""
         ...
 
 
@@ -224,7 +224,9 @@ class RelaySMTP(SmtpSession):
         await self.write(replies.START_CONTENT)
         content = await self._read_content()
         self.reset()
-        return await self.handler.handle_DATA(principal, envelope, content, self.peer_address)
+        answer = self.handler.handle_DATA(principal, envelope, content, self.peer_address)
+        del content  # it can be large, and the answer can take a minute
+        return answer if isinstance(answer, Reply) else await self.reply_of(answer)
 
     async def _read_content(self) -> ContentDecoder:
         content = ContentDecoder(self.policy.max_message_octets)

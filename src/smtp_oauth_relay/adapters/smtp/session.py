@@ -11,7 +11,7 @@ import secrets
 import ssl
 from asyncio import sslproto
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from aiosmtpd.smtp import SMTP
 
@@ -38,6 +38,22 @@ Command = Callable[[str], Awaitable[Reply | None]]
 """Takes the argument and returns the reply, or `None` if it has written its own."""
 
 T = TypeVar("T")
+
+
+class Answering(Protocol):
+    """Whoever answers for a message, and wants to know whether the client heard it."""
+
+    async def reply(self) -> Reply:
+        """Return what the client is to hear."""
+        ...
+
+    def heard(self) -> None:
+        """Note that the reply was written to the client."""
+        ...
+
+    def client_is_gone(self) -> None:
+        """Note that the client left before it was."""
+        ...
 
 
 class ConnectionBroken(Exception):
@@ -85,6 +101,7 @@ class SmtpSession(SMTP):
         self._waiting: asyncio.Timeout | None = None
         self._is_stopping = False
         self._cutting: asyncio.TimerHandle | None = None
+        self._answering: Answering | None = None
 
     def idle_s(self) -> float:
         """Return how long the client may be silent, in seconds."""
@@ -113,6 +130,7 @@ class SmtpSession(SMTP):
     def eof_received(self) -> bool:
         """Let what the client sent before it closed its side be answered; TLS cannot half-close."""
         self._reader.feed_eof()
+        self._was_not_heard()  # most who close while they wait do not listen any more either
         return self._tls_protocol is None
 
     def stop(self) -> None:
@@ -142,6 +160,7 @@ class SmtpSession(SMTP):
                 reply = await self._answer_command()
                 if reply is not None:
                     await self.write(reply)
+                    self._was_heard()
         except ClientGone:
             logs.event(logger, logging.DEBUG, "session.lost", client=self.peer_address)
         except ConnectionBroken as broken:
@@ -159,6 +178,7 @@ class SmtpSession(SMTP):
             self.abort()
             raise
         finally:
+            self._was_not_heard()
             self._admission.leave(self)
             self._close()
 
@@ -190,6 +210,25 @@ class SmtpSession(SMTP):
             raise ConnectionBroken("the client does not read") from error
         except OSError as error:
             raise ClientGone from error
+
+    async def reply_of(self, answering: Answering) -> Reply:
+        """Wait for the answer to a message; whoever gives it hears whether the client read it."""
+        self._answering = answering
+        if self._reader.at_eof():
+            self._was_not_heard()
+        return await answering.reply()
+
+    def _was_heard(self) -> None:
+        if self.transport is None or self.transport.is_closing():  # the write met a broken line
+            self._was_not_heard()
+        if self._answering is not None:
+            self._answering.heard()
+            self._answering = None
+
+    def _was_not_heard(self) -> None:
+        if self._answering is not None:
+            self._answering.client_is_gone()
+            self._answering = None
 
     async def wait_for_client(self, read: Callable[[], Awaitable[T]]) -> T:
         """Return what the client sends.
