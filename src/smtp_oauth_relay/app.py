@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from smtp_oauth_relay import __version__
@@ -13,11 +13,14 @@ from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.machine import memory_octets
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
+from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
+from smtp_oauth_relay.adapters.smtp.session import Door
 from smtp_oauth_relay.adapters.tls import server_context
 from smtp_oauth_relay.message import SenderMailbox
 from smtp_oauth_relay.relay import Relay
@@ -61,16 +64,36 @@ class RunningRelay:
 
     Attributes:
         addresses: where it listens, `host:port`.
+        is_ready: whether a load balancer should send anybody here.
     """
 
-    def __init__(self, listener: Listener, admission: Admission, handler: RelayHandler) -> None:
-        self._listener = listener
+    def __init__(
+        self, listeners: Sequence[Listener], admission: Admission, handler: RelayHandler
+    ) -> None:
+        self._listeners = tuple(listeners)
         self._admission = admission
         self._handler = handler
-        self.addresses = listener.addresses
+        self.is_ready = True
+        self.addresses = tuple(each for listener in listeners for each in listener.addresses)
+
+    async def stop(self, delay_s: float, timeout_s: float) -> int:
+        """Be no longer ready, go on until load balancers know, and then drain.
+
+        Args:
+            delay_s: how long to go on, in seconds.
+            timeout_s: as for `drain`.
+
+        Returns:
+            How many submissions had to be cut.
+        """
+        self.is_ready = False
+        await asyncio.sleep(delay_s)
+        return await self.drain(timeout_s)
 
     async def drain(self, timeout_s: float) -> int:
         """Let nobody in, let what is on its way to Graph be answered, end every session.
+
+        Until all that is done, who knocks is told to come again, instead of meeting a closed port.
 
         Args:
             timeout_s: how long submissions under way may take, in seconds.
@@ -78,10 +101,14 @@ class RunningRelay:
         Returns:
             How many submissions had to be cut.
         """
-        self._listener.close()
+        self.is_ready = False
         self._admission.stop_all()
-        cut = await self._handler.finish(timeout_s)
-        await self._admission.wait_until_empty(LAST_WORDS_S if not cut else 0)
+        try:
+            cut = await self._handler.finish(timeout_s)
+            await self._admission.wait_until_empty(LAST_WORDS_S if not cut else 0)
+        finally:
+            for listener in self._listeners:
+                listener.close()
         return cut
 
 
@@ -96,7 +123,10 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
     tls_context = None
     if settings.tls_source == "file":
         tls_context = server_context(
-            settings.tls_cert_filepath, settings.tls_key_filepath, settings.tls_cipher_suite
+            settings.tls_cert_filepath,
+            settings.tls_key_filepath,
+            settings.tls_cipher_suite,
+            settings.tls_min_version,
         )
     async with AsyncExitStack() as parts:
         tokens = EntraTokenSource(
@@ -120,23 +150,45 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             deadline_s=settings.delivery_deadline,
         )
         handler = RelayHandler(relay)
-        admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
-        listener = Listener(handler, _policy(settings), tls_context, admission)
-        await listener.start(settings.smtp_listen)
-        running = RunningRelay(listener, admission, handler)
+        memory = _memory_budget(settings)
+        admission = Admission(
+            settings.max_sessions, settings.max_sessions_per_ip, settings.client_networks, memory
+        )
+        listeners = []
+        for is_encrypted, addresses in (False, settings.smtp_listen), (True, settings.smtps_listen):
+            door = Door(tls_context, is_encrypted, settings.proxy_protocol_from)
+            listener = Listener(handler, _policy(settings, memory), door, admission)
+            parts.callback(listener.close)
+            await listener.start(addresses)
+            listeners.append(listener)
+        running = RunningRelay(listeners, admission, handler)
         try:
             yield running
         finally:
             await running.drain(0)
 
 
-def _policy(settings: Settings) -> SessionPolicy:
+def _memory_budget(settings: Settings) -> MemoryBudget:
+    """Return the budget; a message that never fits into it is not announced, which is said."""
+    budget = MemoryBudget(settings.memory_budget or memory_octets() // 4)
+    if budget.max_message_octets < settings.max_message_size:
+        cause = (
+            f"messages of MAX_MESSAGE_SIZE ({settings.max_message_size}) do not fit into the memory"
+            f" for them ({budget.octets}): the relay takes {budget.max_message_octets} octets at"
+            " most. Raise MEMORY_BUDGET, or lower MAX_MESSAGE_SIZE."
+        )
+        logs.event(logger, logging.WARNING, "configuration.warning", cause=cause)
+    return budget
+
+
+def _policy(settings: Settings, memory: MemoryBudget) -> SessionPolicy:
     return SessionPolicy(
         hostname=settings.server_hostname or socket.gethostname(),
         greeting=settings.server_greeting,
         requires_tls=settings.require_tls,
-        max_message_octets=settings.max_message_size,
+        max_message_octets=min(settings.max_message_size, memory.max_message_octets),
         max_recipients=settings.max_recipients,
+        memory=memory,
     )
 
 
@@ -148,7 +200,7 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
         logs.event(logger, logging.INFO, "relay.ready", addresses=list(relay.addresses))
         name = await signals.get()
         logs.event(logger, logging.INFO, "relay.stopping", signal=name)
-        draining = asyncio.create_task(relay.drain(settings.drain_timeout))
+        draining = asyncio.create_task(relay.stop(settings.drain_delay, settings.drain_timeout))
         again = asyncio.create_task(signals.get())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
         again.cancel()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from smtp_oauth_relay import setting_values as values
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.model import Secret
-from smtp_oauth_relay.setting_values import ListenAddress
+from smtp_oauth_relay.setting_values import ListenAddress, Network
 
 __all__ = ["ListenAddress", "Settings", "cautions", "effective", "load", "warnings"]
 
@@ -20,6 +20,7 @@ LogFormat: TypeAlias = Literal["text", "json"]
 LogAddresses: TypeAlias = Literal["full", "hashed", "none"]
 Delimiter: TypeAlias = Literal["@", ":", "|"]
 TlsSource: TypeAlias = Literal["file", "off"]
+TlsMinVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 SenderMailbox: TypeAlias = Literal["header", "envelope"]
 
 _LISTEN = values.reads(values.listen_addresses)
@@ -30,6 +31,8 @@ _TLS_SOURCE = values.one_of(
     TlsSource, "; a certificate from Azure Key Vault (keyvault) is not in this version yet"
 )
 _ONE_REQUEST = values.size(1000, "3M", "Microsoft Graph takes 4 MB per request, base64 included")
+_MEMORY = values.size(1_000_000, "1000G", "K, M and G are powers of 1000", example="256M")
+_NETWORKS = values.reads(values.networks)
 _CLOSE = 0.82  # of difflib's ratio, underscores aside; HTTP_TIMEOUT, no setting, reaches 0.81
 
 
@@ -51,6 +54,9 @@ class Settings(BaseModel):
     smtp_listen: Annotated[tuple[ListenAddress, ...], _LISTEN] = Field(
         default=(ListenAddress("", 8025),),
         description="where devices connect and start TLS; without a host: all addresses",
+    )
+    smtps_listen: Annotated[tuple[ListenAddress, ...], _LISTEN] = Field(
+        default=(), description="where devices connect with TLS from the first moment on"
     )
     server_greeting: Annotated[str, _GREETING] = Field(
         default="Microsoft Graph SMTP OAuth Relay",
@@ -77,6 +83,9 @@ class Settings(BaseModel):
     tls_cipher_suite: Annotated[str, _CIPHERS] = Field(
         default="",
         description="the ciphers of TLS, as an OpenSSL cipher list; unset: OpenSSL's own",
+    )
+    tls_min_version: Annotated[TlsMinVersion, values.one_of(TlsMinVersion)] = Field(
+        default="1.2", description="the oldest version of TLS that a device may speak"
     )
     azure_authority_host: Annotated[str, values.reads(values.https_url)] = Field(
         default="https://login.microsoftonline.com", description="where Entra ID issues tokens"
@@ -110,6 +119,21 @@ class Settings(BaseModel):
     )
     max_sessions_per_ip: Annotated[int, values.whole(1, 100_000)] = Field(
         default=50, description="the most connections at once from one IP address"
+    )
+    memory_budget: Annotated[int | None, _MEMORY] = Field(
+        default=None,
+        description="the memory in octets that all messages together may take;"
+        " unset: a quarter of what the container or the machine has",
+    )
+    client_networks: Annotated[tuple[Network, ...], _NETWORKS] = Field(
+        default=(), description="the networks that devices may connect from; unset: any"
+    )
+    proxy_protocol_from: Annotated[tuple[Network, ...], _NETWORKS] = Field(
+        default=(),
+        description="the networks of load balancers, which name their client in a PROXY header",
+    )
+    drain_delay: Annotated[float, values.delay(600)] = Field(
+        default=0.0, description="seconds that a stop waits before it lets nobody in any more"
     )
     drain_timeout: Annotated[float, values.seconds(3600)] = Field(
         default=75.0, description="seconds that a stop waits for mails on their way"
@@ -197,6 +221,18 @@ def _conflicts(settings: Settings) -> Iterator[tuple[frozenset[str], str]]:
             " certificate (TLS_SOURCE=file), or set REQUIRE_TLS=false to let user names and"
             " passwords cross the network unencrypted.",
         )
+    if settings.tls_source == "off" and settings.smtps_listen:
+        yield (
+            frozenset({"tls_source", "smtps_listen"}),
+            "SMTPS_LISTEN is set, but TLS_SOURCE is off, so there is no certificate for TLS. Give"
+            " the relay one (TLS_SOURCE=file), or remove SMTPS_LISTEN.",
+        )
+    fixed = {address for address in settings.smtp_listen if address.port}
+    for address in fixed.intersection(settings.smtps_listen):
+        yield (
+            frozenset({"smtp_listen", "smtps_listen"}),
+            f"SMTP_LISTEN and SMTPS_LISTEN both name {address}. Give one of them another port.",
+        )
     if settings.graph_http_timeout > settings.delivery_deadline:
         yield (
             frozenset({"graph_http_timeout", "delivery_deadline"}),
@@ -212,6 +248,11 @@ def cautions(settings: Settings) -> tuple[str, ...]:
     if not settings.require_tls:
         found.append(
             "REQUIRE_TLS is false: user names and passwords can cross the network unencrypted."
+        )
+    if settings.tls_min_version < "1.2":
+        found.append(
+            f"TLS_MIN_VERSION is {settings.tls_min_version}: devices may speak a TLS that can be"
+            " broken, with ciphers that can be, too. Set it for as long as old devices need it."
         )
     if settings.drain_timeout < settings.delivery_deadline:
         found.append(

@@ -1,15 +1,16 @@
 """What each SMTP command does, and in which order they may come (RFC 5321 §4.1)."""
 
-import ssl
 from dataclasses import dataclass
 from typing import Protocol
 
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters.smtp import sasl
 from smtp_oauth_relay.adapters.smtp.admission import Admission
-from smtp_oauth_relay.adapters.smtp.arguments import Refused, parse_mail, parse_rcpt
-from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
-from smtp_oauth_relay.adapters.smtp.session import SmtpSession
+from smtp_oauth_relay.adapters.smtp.arguments import Refused, parse_bdat, parse_mail, parse_rcpt
+from smtp_oauth_relay.adapters.smtp.content import Chunk, ChunkedContent, Content, ContentDecoder
+from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
+from smtp_oauth_relay.adapters.smtp.session import Door, SmtpSession
+from smtp_oauth_relay.adapters.smtp.transfer import EXCESS_OCTETS
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import Envelope, Principal
@@ -18,6 +19,7 @@ from smtp_oauth_relay.replies import Reply
 MAX_FAILED_LOGINS = 3
 IDLE_BEFORE_AUTH_S = 30.0
 IDLE_AFTER_AUTH_S = 300.0  # RFC 5321 §4.5.3.2.7
+IDLE_WHEN_CROWDED_S = 10.0
 
 
 class Handler(Protocol):
@@ -33,7 +35,7 @@ class Handler(Protocol):
         ...
 
     async def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: ContentDecoder, client: str
+        self, principal: Principal, envelope: Envelope, content: Content, client: str
     ) -> Reply:
         """Return the answer to a whole message."""
         ...
@@ -49,6 +51,7 @@ class SessionPolicy:
         requires_tls: whether nothing of interest may happen before STARTTLS.
         max_message_octets: announced as SIZE (RFC 1870).
         max_recipients: how many RCPT one message may have.
+        memory: what the messages of all sessions may take.
     """
 
     hostname: str
@@ -56,19 +59,16 @@ class SessionPolicy:
     requires_tls: bool
     max_message_octets: int
     max_recipients: int
+    memory: MemoryBudget
 
 
 class RelaySMTP(SmtpSession):
     """One session with a device: the commands."""
 
     def __init__(
-        self,
-        policy: SessionPolicy,
-        handler: Handler,
-        tls_context: ssl.SSLContext | None,
-        admission: Admission,
+        self, policy: SessionPolicy, handler: Handler, door: Door, admission: Admission
     ) -> None:
-        super().__init__(handler, policy.hostname, policy.greeting, tls_context, admission)
+        super().__init__(handler, policy.hostname, policy.greeting, door, admission)
         self.policy = policy
         self.handler = handler
         self.principal: Principal | None = None
@@ -76,8 +76,10 @@ class RelaySMTP(SmtpSession):
         self._reverse_path: str | None = None
         self._forward_paths: list[str] = []
         self._is_utf8 = False
+        self._content: Content | None = None
         self.commands = {
             "AUTH": self.smtp_AUTH,
+            "BDAT": self.smtp_BDAT,
             "DATA": self.smtp_DATA,
             "EHLO": self.smtp_EHLO,
             "EXPN": self.smtp_EXPN,
@@ -94,11 +96,15 @@ class RelaySMTP(SmtpSession):
 
     def idle_s(self) -> float:
         """Return how long the client may be silent, in seconds."""
-        return IDLE_BEFORE_AUTH_S if self.principal is None else IDLE_AFTER_AUTH_S
+        usual = IDLE_BEFORE_AUTH_S if self.principal is None else IDLE_AFTER_AUTH_S
+        return min(usual, IDLE_WHEN_CROWDED_S) if self._admission.is_crowded else usual
 
     def reset(self) -> None:
         """Forget the mail transaction."""
         self._reverse_path, self._forward_paths, self._is_utf8 = None, [], False
+        if self._content is not None:
+            self._content.drop()
+            self._content = None
 
     @property
     def _must_start_tls(self) -> bool:
@@ -116,6 +122,7 @@ class RelaySMTP(SmtpSession):
             "8BITMIME",
             "SMTPUTF8",
             "ENHANCEDSTATUSCODES",
+            "CHUNKING",
         ]
         if self.tls_context is not None and not self.is_encrypted:
             lines.append("STARTTLS")
@@ -198,6 +205,8 @@ class RelaySMTP(SmtpSession):
         mail = parse_mail(argument)
         if mail.size > self.policy.max_message_octets:
             return replies.TOO_LARGE
+        if not self.policy.memory.has_room(mail.size):
+            return replies.NO_MEMORY
         self._reverse_path = mail.reverse_path
         self._is_utf8 = mail.is_utf8
         return replies.SENDER_OK
@@ -205,7 +214,7 @@ class RelaySMTP(SmtpSession):
     async def smtp_RCPT(self, argument: str) -> Reply:
         """Add a recipient."""
         self._require_login()
-        if not self._is_in_transaction:
+        if not self._is_in_transaction or self._content is not None:
             return replies.OUT_OF_ORDER
         forward_path = parse_rcpt(argument, self._is_utf8)
         if len(self._forward_paths) >= self.policy.max_recipients:
@@ -215,26 +224,54 @@ class RelaySMTP(SmtpSession):
 
     async def smtp_DATA(self, argument: str) -> Reply:
         """Take the content and answer for it."""
-        principal = self._require_login()
-        if not self._forward_paths:
+        principal = self._require_recipients()
+        if self._content is not None:
             return replies.OUT_OF_ORDER
         if argument:
             return replies.SYNTAX_WRONG
-        envelope = Envelope(self._reverse_path or "", tuple(self._forward_paths))
         await self.write(replies.START_CONTENT)
-        content = await self._read_content()
-        self.reset()
-        return await self.handler.handle_DATA(principal, envelope, content, self.peer_address)
+        content = ContentDecoder(self.policy.max_message_octets, self.policy.memory)
+        self._content = content
+        await self.receive(content)
+        return await self._submit(principal, content)
 
-    async def _read_content(self) -> ContentDecoder:
-        content = ContentDecoder(self.policy.max_message_octets)
-        rest = None
-        self.is_over = True  # whatever goes wrong here: what comes next is content and no command
-        while rest is None:
-            rest = content.feed(await self.wait_for_client(self.wire.chunk))
-        self.is_over = False
-        self.wire.give_back(rest)
-        return content
+    async def smtp_BDAT(self, argument: str) -> Reply:
+        """Take one chunk of the content, and answer for all of it after the last one (RFC 3030).
+
+        Whatever is wrong, the octets of the chunk are read: they must not be taken for commands.
+        """
+        size, is_last = parse_bdat(argument)
+        if size > self.policy.max_message_octets + EXCESS_OCTETS:
+            return replies.FAR_TOO_LARGE
+        try:
+            principal = self._require_recipients()
+        except Refused:
+            await self.receive(Chunk(size, None))
+            raise
+        if self._content is None:
+            self._content = ChunkedContent(self.policy.max_message_octets, self.policy.memory)
+        content = self._content
+        assert isinstance(content, ChunkedContent)  # noqa: S101 - DATA ends with its reply
+        await self.receive(Chunk(size, content))
+        if is_last:
+            content.finish()
+            return await self._submit(principal, content)
+        if content.is_too_large or content.is_out_of_memory:
+            self.reset()
+            return replies.TOO_LARGE if content.is_too_large else replies.NO_MEMORY
+        return replies.CHUNK_TAKEN
+
+    async def _submit(self, principal: Principal, content: Content) -> Reply:
+        """Hand a whole message on; the transaction is over."""
+        envelope = Envelope(self._reverse_path or "", tuple(self._forward_paths))
+        self._content = None  # it is not the session's any more
+        self.reset()
+        if content.is_out_of_memory and not content.is_too_large:
+            return replies.NO_MEMORY
+        reply = await self.handler.handle_DATA(principal, envelope, content, self.peer_address)
+        if reply.code == replies.ACCEPTED.code:
+            self.note_progress()
+        return reply
 
     async def smtp_RSET(self, argument: str) -> Reply:
         """Forget the transaction."""
@@ -255,6 +292,12 @@ class RelaySMTP(SmtpSession):
         if self.principal is None:
             raise Refused(replies.AUTH_REQUIRED)
         return self.principal
+
+    def _require_recipients(self) -> Principal:
+        principal = self._require_login()
+        if not self._forward_paths:
+            raise Refused(replies.OUT_OF_ORDER)
+        return principal
 
     # The rest ---------------------------------------------------------------------------------
 

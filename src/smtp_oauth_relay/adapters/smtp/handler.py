@@ -7,7 +7,7 @@ import uuid
 
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
-from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
+from smtp_oauth_relay.adapters.smtp.content import Content
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
 from smtp_oauth_relay.errors import (
     CredentialsRefused,
@@ -70,7 +70,7 @@ class RelayHandler:
         return principal
 
     async def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: ContentDecoder, client: str
+        self, principal: Principal, envelope: Envelope, content: Content, client: str
     ) -> Reply:
         """Return the answer to a whole message: 250 only if Graph took it."""
         submission = Submission(str(uuid.uuid4()), principal, envelope, content.content())
