@@ -69,12 +69,15 @@ class Submission:
         principal: who logged in.
         envelope: from whom, to whom.
         content: header section and body with CRLF line ends, dots unstuffed.
+        memory: its share of the memory for messages; only held, so that it counts until the last
+            one lets go of the submission.
     """
 
     id: str
     principal: Principal
     envelope: Envelope
     content: bytes = field(repr=False)
+    memory: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,17 +50,17 @@ def test_scarcity_is_told_once_each_time_it_begins() -> None:
     assert told == [800, 850]
 
 
-def test_content_is_counted_as_long_as_somebody_holds_it() -> None:
+def test_a_share_counts_as_long_as_somebody_holds_it() -> None:
     """A message outlives its session, while Graph is being asked."""
     budget = MemoryBudget(10_000)
     decoder = ContentDecoder(4000, budget)
     decoder.feed(b"x" * 998 + b"\r\n.\r\n")
-    content = decoder.content()
+    share = decoder.share
 
     del decoder
-    assert (content, budget.used) == (b"x" * 998 + b"\r\n", 2500)
+    assert budget.used == 2500
 
-    del content
+    del share
     assert budget.used == 0
 
 

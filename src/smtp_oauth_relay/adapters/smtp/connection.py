@@ -25,6 +25,8 @@ WRITE_S = 30.0
 LINGER_S = 2.0
 MAX_UNREAD_REPLIES = 64 * 1024
 RECORD_OCTETS = 16 * 1024
+CONTENT_OCTETS = 64 * 1024
+"""What is read of TLS at a time: in commands one record at most, in content more for less work."""
 
 T = TypeVar("T")
 
@@ -37,6 +39,12 @@ class SmallBufferTLS(sslproto.SSLProtocol):
     """asyncio's TLS with a read buffer of one record, where its own takes 256 KiB a session."""
 
     max_size = RECORD_OCTETS
+
+    def resize(self, octets: int) -> None:
+        """Read so many octets at a time from now on."""
+        self.max_size = octets  # type: ignore[misc]  # asyncio reads it of the instance
+        self._ssl_buffer = bytearray(octets)
+        self._ssl_buffer_view = memoryview(self._ssl_buffer)
 
 
 class Connection(SMTP):
@@ -193,6 +201,7 @@ class Connection(SMTP):
         self.is_over = True  # whatever goes wrong here: what comes next is content and no command
         transfer = Transfer(decoder, self.loop)
         self._transfer = transfer
+        self._resize_buffer(CONTENT_OCTETS)
         try:
             transfer.take(await self.wire.take())
             while not transfer.is_done:
@@ -204,7 +213,12 @@ class Connection(SMTP):
         finally:
             self._transfer = None
             transfer.end()
+            self._resize_buffer(RECORD_OCTETS)
         self.is_over = False
+
+    def _resize_buffer(self, octets: int) -> None:
+        if isinstance(self._tls_protocol, SmallBufferTLS):
+            self._tls_protocol.resize(octets)
 
     async def _wait_for(self, transfer: Transfer) -> None:
         """Return when it is done, or came on; raise if it is too slow."""

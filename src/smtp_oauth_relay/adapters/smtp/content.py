@@ -3,7 +3,9 @@
 Two looks at each octet decide whether there is anything to do at all; most chunks have nothing.
 """
 
-from smtp_oauth_relay.adapters.smtp.memory import CountedContent, MemoryBudget, Share
+import io
+
+from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget, Share
 
 END_OF_DATA = b"\r\n.\r\n"
 _CRLF = b"\r\n"
@@ -23,12 +25,13 @@ class Content:
         is_too_large: more than allowed came; the content has been dropped, the rest is skipped.
         is_out_of_memory: there was no room for it; dropped and skipped likewise.
         has_bare_ends: a CR or LF stood alone and became CRLF.
+        share: what it takes of the memory, for as long as somebody holds this.
     """
 
     def __init__(self, max_octets: int, budget: MemoryBudget | None = None) -> None:
         self._max_octets = max_octets
-        self._share = Share(budget) if budget is not None else None
-        self._content = bytearray()  # a list would weigh many times what tiny packets bring
+        self.share = Share(budget) if budget is not None else None
+        self._content = io.BytesIO()  # whose octets become the message without being copied
         self._nuls = 0
         self.octets = 0
         self.is_too_large = False
@@ -46,28 +49,25 @@ class Content:
         return self.octets + self._nuls - self._max_octets
 
     def content(self) -> bytes:
-        """Return the message, once: every line ends with CRLF. Empty if it was dropped."""
-        content = CountedContent(self._content)
-        content.share, self._share = self._share, None
-        self._content = bytearray()
-        return content
+        """Return the message: every line ends with CRLF. Empty if it was dropped."""
+        return self._content.getvalue()
 
     def drop(self) -> None:
         """Forget what has come: nobody will want it."""
-        self._content = bytearray()
-        if self._share is not None:
-            self._share.give_back()
+        self._content = io.BytesIO()
+        if self.share is not None:
+            self.share.give_back()
 
     def _keep(self, octets: bytes) -> None:
         """Add octets that are proper lines."""
         self.octets += len(octets)
         if self.octets > self._max_octets:
             self.is_too_large = True
-        elif not self.is_out_of_memory and self._share is not None:
-            self.is_out_of_memory = not self._share.grow_to(self.octets)
+        elif not self.is_out_of_memory and self.share is not None:
+            self.is_out_of_memory = not self.share.grow_to(self.octets)
         if not self.is_too_large and not self.is_out_of_memory:
-            self._content += octets
-        elif self._content:
+            self._content.write(octets)
+        elif self._content.tell():
             self.drop()
 
     def _with_proper_lines(self, octets: bytes) -> bytes:
@@ -142,7 +142,9 @@ class ChunkedContent(Content):
 
     def finish(self) -> None:
         """End the message; its last line gets its end, if it has none."""
-        if self._held or (self._content and not self._content.endswith(_CRLF)):
+        self._content.seek(max(self._content.tell() - 2, 0))
+        is_complete = self._content.read() in (_CRLF, b"")
+        if self._held or not is_complete:
             self._keep(_CRLF)
         self._held = b""
 

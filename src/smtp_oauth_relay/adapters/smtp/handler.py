@@ -73,7 +73,9 @@ class RelayHandler:
         self, principal: Principal, envelope: Envelope, content: Content, client: str
     ) -> Reply:
         """Return the answer to a whole message: 250 only if Graph took it."""
-        submission = Submission(str(uuid.uuid4()), principal, envelope, content.content())
+        submission = Submission(
+            str(uuid.uuid4()), principal, envelope, content.content(), memory=content.share
+        )
         if content.is_too_large:
             return self._refuse(submission, content.octets, client)
         task = asyncio.create_task(self._submit(submission, client))

@@ -78,9 +78,3 @@ class Share:
 
     def __del__(self) -> None:
         self.give_back()
-
-
-class CountedContent(bytes):
-    """A message's content that has its share of the budget with it."""
-
-    share: Share | None = None
