@@ -67,9 +67,10 @@ def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
         settings = read_settings(environ)
     except SettingsError as error:
         problems += error.problems
-    for look in (_tls_context, read_key) if settings is not None else ():
+    for look in (_tls_context, read_key):
         try:
-            look(settings)
+            if settings is not None:
+                look(settings)
         except SettingsError as error:
             problems += error.problems
     try:
