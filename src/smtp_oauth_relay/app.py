@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import secrets
 import signal
 import socket
 import ssl
@@ -12,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay import settings as configuration
 from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.adapters.audit import log_outcome
 from smtp_oauth_relay.adapters.composer import Composer
 from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
@@ -23,12 +25,16 @@ from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
+from smtp_oauth_relay.ledger import Ledger
 from smtp_oauth_relay.message import Rules
+from smtp_oauth_relay.pacing import Pacing
 from smtp_oauth_relay.recipients import HeaderRecipients
-from smtp_oauth_relay.relay import Relay
+from smtp_oauth_relay.relay import Policy, Relay
 from smtp_oauth_relay.sender import SenderMailbox
 from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.shares import Shares
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +110,10 @@ class RunningRelay:
         addresses: where it listens, `host:port`.
     """
 
-    def __init__(self, listener: Listener, admission: Admission, handler: RelayHandler) -> None:
+    def __init__(self, listener: Listener, admission: Admission, relay: Relay) -> None:
         self._listener = listener
         self._admission = admission
-        self._handler = handler
+        self._relay = relay
         self.addresses = listener.addresses
 
     async def drain(self, timeout_s: float) -> int:
@@ -121,7 +127,7 @@ class RunningRelay:
         """
         self._listener.close()
         self._admission.stop_all()
-        cut = await self._handler.finish(timeout_s)
+        cut = await self._relay.finish(timeout_s)
         await self._admission.wait_until_empty(LAST_WORDS_S if not cut else 0)
         return cut
 
@@ -152,22 +158,35 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
         parts.push_async_callback(sender.aclose)
         composer = Composer(_rules(settings), signing_key)
         parts.callback(composer.close)
-        relay = Relay(
-            tokens,
-            sender,
-            composer,
-            delimiter=settings.username_delimiter,
-            deadline_s=settings.delivery_deadline,
-        )
-        handler = RelayHandler(relay)
+        relay = _relay(settings, tokens, composer, sender)
         admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
-        listener = Listener(handler, _policy(settings), tls_context, admission)
+        listener = Listener(RelayHandler(relay), _policy(settings), tls_context, admission)
         await listener.start(settings.smtp_listen)
-        running = RunningRelay(listener, admission, handler)
+        running = RunningRelay(listener, admission, relay)
         try:
             yield running
         finally:
             await running.drain(0)
+
+
+def _relay(
+    settings: Settings, tokens: TokenSource, composer: Composer, sender: MailSender
+) -> Relay:
+    courier = Courier(
+        tokens,
+        sender,
+        Pacing(settings.graph_mailbox_concurrency),
+        deadline_s=settings.delivery_deadline,
+        request_s=settings.graph_http_timeout,
+    )
+    policy = Policy(
+        settings.username_delimiter,
+        frozenset(settings.allowed_tenants),
+        frozenset(settings.allowed_clients),
+    )
+    ledger = Ledger(secrets.token_bytes(32))
+    shares = Shares(settings.max_sessions)
+    return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy)
 
 
 def _rules(settings: Settings) -> Rules:

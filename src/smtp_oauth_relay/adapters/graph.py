@@ -75,7 +75,7 @@ def open_http(outbound: Outbound, endpoint: str, *, connections: int) -> httpx.A
 
 
 class GraphMailSender:
-    """Sends through Graph's sendMail; a `relay.MailSender`."""
+    """Sends through Graph's sendMail; a `courier.MailSender`."""
 
     def __init__(self, http: httpx.AsyncClient, endpoint: str, *, timeout_s: float) -> None:
         """Take over a client of `open_http`.

@@ -9,6 +9,7 @@ from smtp_oauth_relay.adapters.smtp import sasl
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused, parse_mail, parse_rcpt
 from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
+from smtp_oauth_relay.adapters.smtp.hearing import Answering
 from smtp_oauth_relay.adapters.smtp.session import SmtpSession
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
@@ -32,10 +33,10 @@ class Handler(Protocol):
         """
         ...
 
-    async def handle_DATA(
+    def handle_DATA(
         self, principal: Principal, envelope: Envelope, content: ContentDecoder, origin: Origin
-    ) -> Reply:
-        """Return the answer to a whole message."""
+    ) -> Answering | Reply:
+        """Take a whole message over, and return its answer or whoever will have it."""
         ...
 
 
@@ -229,7 +230,9 @@ class RelaySMTP(SmtpSession):
         await self.write(replies.START_CONTENT)
         content = await self._read_content()
         self.reset()
-        return await self.handler.handle_DATA(principal, envelope, content, origin)
+        answer = self.handler.handle_DATA(principal, envelope, content, origin)
+        del content  # it can be large, and the answer can take a minute
+        return answer if isinstance(answer, Reply) else await self.reply_of(answer)
 
     def _origin(self) -> Origin:
         assert self.session is not None  # noqa: S101 - aiosmtpd sets it with the connection

@@ -19,6 +19,7 @@ from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused
+from smtp_oauth_relay.adapters.smtp.hearing import Answering, Hearing
 from smtp_oauth_relay.adapters.smtp.sasl import MAX_LINE_OCTETS
 from smtp_oauth_relay.adapters.smtp.wire import ClientGone, LineTooLong, Wire
 from smtp_oauth_relay.replies import Reply
@@ -85,6 +86,7 @@ class SmtpSession(SMTP):
         self._waiting: asyncio.Timeout | None = None
         self._is_stopping = False
         self._cutting: asyncio.TimerHandle | None = None
+        self._hearing = Hearing()
 
     def idle_s(self) -> float:
         """Return how long the client may be silent, in seconds."""
@@ -106,6 +108,7 @@ class SmtpSession(SMTP):
 
     def connection_lost(self, error: Exception | None) -> None:
         """End the session; a submission goes on."""
+        self._client_closed(error)
         super().connection_lost(error)
         if self._cutting is not None:
             self._cutting.cancel()
@@ -113,6 +116,7 @@ class SmtpSession(SMTP):
     def eof_received(self) -> bool:
         """Let what the client sent before it closed its side be answered; TLS cannot half-close."""
         self._reader.feed_eof()
+        self._client_closed()
         return self._tls_protocol is None
 
     def stop(self) -> None:
@@ -142,6 +146,7 @@ class SmtpSession(SMTP):
                 reply = await self._answer_command()
                 if reply is not None:
                     await self.write(reply)
+                    self._hearing.written()
         except ClientGone:
             logs.event(logger, logging.DEBUG, "session.lost", client=self.peer_address)
         except ConnectionBroken as broken:
@@ -159,6 +164,7 @@ class SmtpSession(SMTP):
             self.abort()
             raise
         finally:
+            self._client_closed()
             self._admission.leave(self)
             self._close()
 
@@ -191,6 +197,16 @@ class SmtpSession(SMTP):
         except OSError as error:
             raise ClientGone from error
 
+    async def reply_of(self, answering: Answering) -> Reply:
+        """Wait for the answer to a message; whoever gives it is told whether the client heard."""
+        self._hearing.begin(answering)
+        if self._reader.at_eof():
+            self._client_closed()
+        return await answering.reply()
+
+    def _client_closed(self, error: Exception | None = None) -> None:
+        self._hearing.client_closed(self.transport, is_broken=error is not None)
+
     async def wait_for_client(self, read: Callable[[], Awaitable[T]]) -> T:
         """Return what the client sends.
 
@@ -218,6 +234,7 @@ class SmtpSession(SMTP):
         """Read one command and return its reply."""
         try:
             line = await self.wait_for_client(lambda: self.wire.line(MAX_LINE_OCTETS))
+            self._hearing.client_goes_on()
             reply = await self._obey(line)
         except LineTooLong as error:
             is_auth = error.start.upper().startswith(b"AUTH")
