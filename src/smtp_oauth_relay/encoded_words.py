@@ -47,8 +47,6 @@ def with_encoded_words(value: str) -> str:
 
     What is ASCII stays as it is, with its folding.
     """
-    if value.isascii():
-        return value
     parts = _BETWEEN_WORDS.split(value)
     words: list[str] = []
     run: list[str] = []
@@ -74,8 +72,6 @@ def _encoded_run(run: list[str], before: list[str]) -> list[str]:
 
 def with_encoded_parameters(value: str) -> str:
     """Return a value with parameters (Content-Type) with those beyond ASCII encoded (RFC 2231)."""
-    if value.isascii():
-        return value
     return _RAW_PARAMETER.sub(_encoded_parameter, value)
 
 

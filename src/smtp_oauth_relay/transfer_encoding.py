@@ -172,11 +172,10 @@ def _parts(body: bytes, entity: _Entity, boundary: bytes, most: int) -> list[_En
 def _part(body: bytes, start: int, end: int, depth: int) -> _Entity:
     fields, after = read_fields(body[start : min(end, start + 70_000)], 0)
     after += start
-    if body.startswith(b"\r\n", after):
-        return _Entity(fields, min(after + 2, end), end, start, depth)
-    if fields and after >= end:
-        return _Entity(fields, end, end, start, depth)  # a header section and nothing else
-    raise _NotSafe  # no empty line after the fields
+    if not body.startswith(b"\r\n", after):
+        raise _NotSafe  # no empty line after the fields
+    # A header section and nothing else is ended by the line end before the delimiter.
+    return _Entity(fields, min(after + 2, end), end, start, depth)
 
 
 def _text_edits(body: bytes, entity: _Entity) -> Iterator[_Edit]:

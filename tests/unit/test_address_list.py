@@ -130,6 +130,7 @@ def test_a_list_is_written_so_that_all_read_it_alike(value: str, again: str) -> 
     [
         ("Scanner, 2nd floor <a@x.example>", '"Scanner, 2nd floor"'),
         ("a@x.example", ""),
+        ('"" <a@x.example>', ""),
         ("a@x.example (Ann)", "Ann"),
         ("(Ann) <a@x.example>", "Ann"),
         ("=?utf-8?q?A?= =?utf-8?q?B?= <a@x.example>", "=?utf-8?q?A?=\r\n =?utf-8?q?B?="),

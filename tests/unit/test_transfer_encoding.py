@@ -127,6 +127,8 @@ UNTOUCHED = {
     "not a part": multipart(b"; boundary=b", b"bc"),
     "no empty line in a part": mixed(SIGNED, b"Content-Type: text/plain\r\nhello"),
     "a part with too many fields": mixed(SIGNED, b"A: 1\r\n" * 1001 + b"\r\n"),
+    "an empty part": mixed(SIGNED).replace(b"--=_b\r\n", b"--=_b\r\n--=_b\r\n"),
+    "a part of fields alone": mixed(b"Content-Type: text/plain\r\nX: quoted-printable"),
     "too many parts": mixed(*[SIGNED] * 1001),
 }
 
