@@ -14,6 +14,7 @@ import io
 import json
 import random
 import resource
+import ssl
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -79,11 +80,14 @@ class Mail:
         token: stands in its content and in no other.
         mailbox: who sends it.
         heard: the replies to its final dot, in order; empty for a try without one.
+        torn: how often the reply reached the device's system after its TLS had said goodbye, and
+            was thrown away there: nobody can see that from outside.
     """
 
     token: str
     mailbox: str
     heard: list[str] = field(default_factory=list)
+    torn: int = 0
 
     @property
     def is_settled(self) -> bool:
@@ -176,7 +180,11 @@ class Soak:
             self.mails.append(mail)
             octets = dice.choice([200, 200, 4_000, 60_000, 700_000])
             while not mail.is_settled:
-                mail.heard.append(await self._try(relay, mail.content(octets), mailbox, dice))
+                try:
+                    heard = await self._try(relay, mail.content(octets), mailbox, dice)
+                except ssl.SSLError:
+                    heard, mail.torn = "", mail.torn + 1
+                mail.heard.append(heard)
                 await asyncio.sleep(dice.uniform(0, 0.5))
 
     async def _try(self, relay: Served, content: bytes, mailbox: str, dice: random.Random) -> str:
@@ -196,7 +204,7 @@ class Soak:
             async with asyncio.timeout(patience_s):
                 return str(await dialogue.answer())
         except (TimeoutError, ConnectionError):
-            pass
+            pass  # it gives up, or the relay does
         finally:
             if end == "reset":
                 dialogue.reset()
@@ -236,9 +244,11 @@ class Soak:
         in_doubt = sum(line["outcome"] == "unknown" for line in lines)
         if mail.heard[-1].startswith("250") and not copies:
             yield f"{mail.token}: LOST: the device heard {mail.heard[-1]}"
+        in_doubt += mail.torn
         if len(copies) - in_doubt > 1:
             yield f"{mail.token}: {len(copies)} copies, and {in_doubt} in doubt"
-        if len(copies) > 1 and not any(line.get("possible_duplicate") for line in lines):
+        is_marked = mail.torn or any(line.get("possible_duplicate") for line in lines)
+        if len(copies) > 1 and not is_marked:
             yield f"{mail.token}: {len(copies)} copies, and no line says so"
         for reply in mail.heard:
             line = self.audit.get(reply.partition(" id=")[2].partition(" ")[0])
@@ -252,6 +262,7 @@ class Soak:
         again = sum("joined" in line for line in self.audit.values())
         twice = sum(len(names) > 1 for names in self.copies.values())
         marked = sum(line.get("possible_duplicate", False) for line in self.audit.values())
+        torn = sum(mail.torn for mail in self.mails)
         rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         return "\n".join(
             [
@@ -259,7 +270,7 @@ class Soak:
                 f"heard       {dict(heard.most_common())}",
                 f"stand-in    {sum(map(len, self.copies.values()))} mails taken",
                 f"audit       {dict(outcomes.most_common())}, joined {again}, marked {marked}",
-                f"duplicates  {twice} mails arrived more than once, all explained",
+                f"duplicates  {twice} mails arrived more than once; replies torn: {torn}",
                 f"loop        stopped for {self.slowest_stop_s * 1000:.0f} ms at most; {rss} MB",
                 f"problems    {len(self.problems)}",
                 *self.problems[:20],
