@@ -110,6 +110,7 @@ class SmtpSession(SMTP):
         """End the session; a submission goes on."""
         self._client_closed(error)
         super().connection_lost(error)
+        self._admission.leave(self)  # not before: the end of TLS takes its time
         if self._cutting is not None:
             self._cutting.cancel()
 
@@ -165,14 +166,15 @@ class SmtpSession(SMTP):
             raise
         finally:
             self._client_closed()
-            self._admission.leave(self)
             self._close()
 
     def _close(self) -> None:
         """Close the connection, and cut it if the client does not take what was written."""
         assert self._timeout_handle is not None  # noqa: S101 - aiosmtpd sets it with the connection
         self._timeout_handle.cancel()  # it would keep a session alive whose handshake failed
-        if self.transport is not None:
+        if self.transport is None:
+            self._admission.leave(self)
+        else:
             self.transport.close()
             self._cutting = self.loop.call_later(WRITE_S, self.abort)
 
