@@ -47,7 +47,7 @@ class Delivery:
         return self.task.result().reply
 
     def heard(self) -> None:
-        """Note that the reply was written to the client; the first of the two notes counts."""
+        """Note that the reply has reached the client; the first of the two notes counts."""
         self._is_heard = True
 
     def client_is_gone(self) -> None:
@@ -109,8 +109,7 @@ class Delivery:
             return
         if self._running is not None:
             if not self._ledger.withdraw(self._name, self._running):
-                self._is_settled = True  # a repetition has claimed it, and answers for it now
-                return
+                return  # a repetition has claimed it, and answers for it now
             self._running = None
         if entry := self._to_remember():
             self._ledger.put(self._name, entry)

@@ -9,7 +9,8 @@ from smtp_oauth_relay.adapters.smtp import sasl
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused, parse_mail, parse_rcpt
 from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
-from smtp_oauth_relay.adapters.smtp.session import Answering, SmtpSession
+from smtp_oauth_relay.adapters.smtp.hearing import Answering
+from smtp_oauth_relay.adapters.smtp.session import SmtpSession
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import Envelope, Principal

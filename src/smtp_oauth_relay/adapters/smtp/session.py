@@ -11,7 +11,7 @@ import secrets
 import ssl
 from asyncio import sslproto
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from aiosmtpd.smtp import SMTP
 
@@ -19,6 +19,7 @@ from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused
+from smtp_oauth_relay.adapters.smtp.hearing import Answering, Hearing
 from smtp_oauth_relay.adapters.smtp.sasl import MAX_LINE_OCTETS
 from smtp_oauth_relay.adapters.smtp.wire import ClientGone, LineTooLong, Wire
 from smtp_oauth_relay.replies import Reply
@@ -38,22 +39,6 @@ Command = Callable[[str], Awaitable[Reply | None]]
 """Takes the argument and returns the reply, or `None` if it has written its own."""
 
 T = TypeVar("T")
-
-
-class Answering(Protocol):
-    """Whoever answers for a message, and wants to know whether the client heard it."""
-
-    async def reply(self) -> Reply:
-        """Return what the client is to hear."""
-        ...
-
-    def heard(self) -> None:
-        """Note that the reply was written to the client."""
-        ...
-
-    def client_is_gone(self) -> None:
-        """Note that the client left before it was."""
-        ...
 
 
 class ConnectionBroken(Exception):
@@ -101,7 +86,7 @@ class SmtpSession(SMTP):
         self._waiting: asyncio.Timeout | None = None
         self._is_stopping = False
         self._cutting: asyncio.TimerHandle | None = None
-        self._answering: Answering | None = None
+        self._hearing = Hearing()
 
     def idle_s(self) -> float:
         """Return how long the client may be silent, in seconds."""
@@ -123,6 +108,7 @@ class SmtpSession(SMTP):
 
     def connection_lost(self, error: Exception | None) -> None:
         """End the session; a submission goes on."""
+        self._client_closed(error)
         super().connection_lost(error)
         self._admission.leave(self)  # not before: the end of TLS takes its time
         if self._cutting is not None:
@@ -131,7 +117,7 @@ class SmtpSession(SMTP):
     def eof_received(self) -> bool:
         """Let what the client sent before it closed its side be answered; TLS cannot half-close."""
         self._reader.feed_eof()
-        self._was_not_heard()  # most who close while they wait do not listen any more either
+        self._client_closed()
         return self._tls_protocol is None
 
     def stop(self) -> None:
@@ -161,7 +147,7 @@ class SmtpSession(SMTP):
                 reply = await self._answer_command()
                 if reply is not None:
                     await self.write(reply)
-                    self._was_heard()
+                    self._hearing.written()
         except ClientGone:
             logs.event(logger, logging.DEBUG, "session.lost", client=self.peer_address)
         except ConnectionBroken as broken:
@@ -179,7 +165,7 @@ class SmtpSession(SMTP):
             self.abort()
             raise
         finally:
-            self._was_not_heard()
+            self._client_closed()
             self._close()
 
     def _close(self) -> None:
@@ -214,23 +200,14 @@ class SmtpSession(SMTP):
             raise ClientGone from error
 
     async def reply_of(self, answering: Answering) -> Reply:
-        """Wait for the answer to a message; whoever gives it hears whether the client read it."""
-        self._answering = answering
+        """Wait for the answer to a message; whoever gives it is told whether the client heard."""
+        self._hearing.begin(answering)
         if self._reader.at_eof():
-            self._was_not_heard()
+            self._client_closed()
         return await answering.reply()
 
-    def _was_heard(self) -> None:
-        if self.transport is None or self.transport.is_closing():  # the write met a broken line
-            self._was_not_heard()
-        if self._answering is not None:
-            self._answering.heard()
-            self._answering = None
-
-    def _was_not_heard(self) -> None:
-        if self._answering is not None:
-            self._answering.client_is_gone()
-            self._answering = None
+    def _client_closed(self, error: Exception | None = None) -> None:
+        self._hearing.client_closed(self.transport, is_broken=error is not None)
 
     async def wait_for_client(self, read: Callable[[], Awaitable[T]]) -> T:
         """Return what the client sends.
@@ -259,6 +236,7 @@ class SmtpSession(SMTP):
         """Read one command and return its reply."""
         try:
             line = await self.wait_for_client(lambda: self.wire.line(MAX_LINE_OCTETS))
+            self._hearing.client_goes_on()
             reply = await self._obey(line)
         except LineTooLong as error:
             is_auth = error.start.upper().startswith(b"AUTH")
