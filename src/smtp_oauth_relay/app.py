@@ -14,6 +14,8 @@ from smtp_oauth_relay import __version__
 from smtp_oauth_relay import settings as configuration
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.audit import log_outcome
+from smtp_oauth_relay.adapters.composer import Composer
+from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
@@ -26,9 +28,11 @@ from smtp_oauth_relay.adapters.tls import server_context
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.ledger import Ledger
-from smtp_oauth_relay.message import SenderMailbox
+from smtp_oauth_relay.message import Rules
 from smtp_oauth_relay.pacing import Pacing
+from smtp_oauth_relay.recipients import HeaderRecipients
 from smtp_oauth_relay.relay import Policy, Relay
+from smtp_oauth_relay.sender import SenderMailbox
 from smtp_oauth_relay.settings import Settings
 from smtp_oauth_relay.shares import Shares
 
@@ -58,18 +62,23 @@ def serve(environ: Mapping[str, str]) -> int:
 
 
 def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
-    """Return the settings and the way out; the certificate is looked at as well.
+    """Return the settings and the way out; the certificate and the DKIM key are looked at as well.
 
     Raises:
-        SettingsError: with every problem of all three at once.
+        SettingsError: with every problem of all of them at once.
     """
     problems: list[str] = []
     settings = outbound = None
     try:
         settings = read_settings(environ)
-        _tls_context(settings)
     except SettingsError as error:
         problems += error.problems
+    for look in (_tls_context, read_key):
+        try:
+            if settings is not None:
+                look(settings)
+        except SettingsError as error:
+            problems += error.problems
     try:
         outbound = read_outbound(environ)
     except SettingsError as error:
@@ -128,10 +137,11 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
     """Serve while the context is open.
 
     Raises:
-        SettingsError: the certificate cannot be used.
+        SettingsError: the certificate or the DKIM key cannot be used.
         StartFailed: a port cannot be had.
     """
     tls_context = _tls_context(settings)
+    signing_key = read_key(settings)
     async with AsyncExitStack() as parts:
         tokens = EntraTokenSource(
             settings.azure_authority_host,
@@ -146,7 +156,9 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             timeout_s=settings.graph_http_timeout,
         )
         parts.push_async_callback(sender.aclose)
-        relay = _relay(settings, tokens, sender)
+        composer = Composer(_rules(settings), signing_key)
+        parts.callback(composer.close)
+        relay = _relay(settings, tokens, composer, sender)
         admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
         listener = Listener(RelayHandler(relay), _policy(settings), tls_context, admission)
         await listener.start(settings.smtp_listen)
@@ -157,7 +169,9 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             await running.drain(0)
 
 
-def _relay(settings: Settings, tokens: TokenSource, sender: MailSender) -> Relay:
+def _relay(
+    settings: Settings, tokens: TokenSource, composer: Composer, sender: MailSender
+) -> Relay:
     courier = Courier(
         tokens,
         sender,
@@ -167,12 +181,21 @@ def _relay(settings: Settings, tokens: TokenSource, sender: MailSender) -> Relay
     )
     policy = Policy(
         settings.username_delimiter,
-        SenderMailbox(settings.sender_mailbox),
         frozenset(settings.allowed_tenants),
         frozenset(settings.allowed_clients),
     )
     ledger = Ledger(secrets.token_bytes(32))
-    return Relay(tokens, courier, ledger, Shares(settings.max_sessions), log_outcome, policy)
+    shares = Shares(settings.max_sessions)
+    return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy)
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        relay_name=settings.server_hostname or _host_name(),
+        sender_mailbox=SenderMailbox(settings.sender_mailbox),
+        header_recipients=HeaderRecipients(settings.header_recipients),
+        shows_client_address=settings.received_client_address,
+    )
 
 
 def _policy(settings: Settings) -> SessionPolicy:

@@ -113,6 +113,7 @@ RECIPIENT_MALFORMED = Reply(553, "1.3", "The recipient address is malformed")
 SMTPUTF8_REQUIRED = Reply(553, "6.7", "A non-ASCII address needs the SMTPUTF8 parameter")
 TOO_MANY_RECIPIENTS = Reply(452, "5.3", "Too many recipients in one message")
 TOO_LARGE = Reply(552, "3.4", "The message is larger than the relay can send")
+SIGNING_UNAVAILABLE = Reply(451, "3.5", "The DKIM key cannot be used, try again later")
 ACCEPTED = Reply(250, "0.0", "Accepted")
 
 REPLIES: dict[type[RelayError], Reply] = {
@@ -123,6 +124,10 @@ REPLIES: dict[type[RelayError], Reply] = {
     errors.AddressMalformed: RECIPIENT_MALFORMED,
     errors.AddressNotAscii: SMTPUTF8_REQUIRED,
     errors.NoMailbox: Reply(550, "1.7", "No mailbox to send as: set a From address"),
+    errors.MailLoop: Reply(554, "4.6", "Mail loop: too many Received fields"),
+    errors.RecipientsDiffer: Reply(550, "7.1", "To, Cc or Bcc name someone who is not in RCPT"),
+    errors.SigningUnavailable: SIGNING_UNAVAILABLE,
+    errors.SigningKeyUnusable: SIGNING_UNAVAILABLE,
     errors.DeliveryFailed: TRY_AGAIN,
     errors.MessageTooLarge: TOO_LARGE,
     errors.ContentRefused: Reply(554, "6.0", "The message cannot be read as MIME"),

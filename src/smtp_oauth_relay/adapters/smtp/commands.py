@@ -13,7 +13,7 @@ from smtp_oauth_relay.adapters.smtp.hearing import Answering
 from smtp_oauth_relay.adapters.smtp.session import SmtpSession
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
-from smtp_oauth_relay.model import Envelope, Principal
+from smtp_oauth_relay.model import Envelope, Origin, Principal
 from smtp_oauth_relay.replies import Reply
 
 MAX_FAILED_LOGINS = 3
@@ -34,7 +34,7 @@ class Handler(Protocol):
         ...
 
     def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: ContentDecoder, client: str
+        self, principal: Principal, envelope: Envelope, content: ContentDecoder, origin: Origin
     ) -> Answering | Reply:
         """Take a whole message over, and return its answer or whoever will have it."""
         ...
@@ -77,6 +77,7 @@ class RelaySMTP(SmtpSession):
         self._reverse_path: str | None = None
         self._forward_paths: list[str] = []
         self._is_utf8 = False
+        self._has_bare_paths = False
         self.commands = {
             "AUTH": self.smtp_AUTH,
             "DATA": self.smtp_DATA,
@@ -100,6 +101,7 @@ class RelaySMTP(SmtpSession):
     def reset(self) -> None:
         """Forget the mail transaction."""
         self._reverse_path, self._forward_paths, self._is_utf8 = None, [], False
+        self._has_bare_paths = False
 
     @property
     def _must_start_tls(self) -> bool:
@@ -201,6 +203,7 @@ class RelaySMTP(SmtpSession):
             return replies.TOO_LARGE
         self._reverse_path = mail.reverse_path
         self._is_utf8 = mail.is_utf8
+        self._has_bare_paths = "<" not in argument
         return replies.SENDER_OK
 
     async def smtp_RCPT(self, argument: str) -> Reply:
@@ -212,6 +215,7 @@ class RelaySMTP(SmtpSession):
         if len(self._forward_paths) >= self.policy.max_recipients:
             return replies.TOO_MANY_RECIPIENTS
         self._forward_paths.append(forward_path)
+        self._has_bare_paths |= "<" not in argument
         return replies.RECIPIENT_OK
 
     async def smtp_DATA(self, argument: str) -> Reply:
@@ -221,13 +225,20 @@ class RelaySMTP(SmtpSession):
             return replies.OUT_OF_ORDER
         if argument:
             return replies.SYNTAX_WRONG
-        envelope = Envelope(self._reverse_path or "", tuple(self._forward_paths))
+        paths = self._reverse_path or "", tuple(self._forward_paths)
+        envelope, origin = Envelope(*paths, self._has_bare_paths), self._origin()
         await self.write(replies.START_CONTENT)
         content = await self._read_content()
         self.reset()
-        answer = self.handler.handle_DATA(principal, envelope, content, self.peer_address)
+        answer = self.handler.handle_DATA(principal, envelope, content, origin)
         del content  # it can be large, and the answer can take a minute
         return answer if isinstance(answer, Reply) else await self.reply_of(answer)
+
+    def _origin(self) -> Origin:
+        assert self.session is not None  # noqa: S101 - aiosmtpd sets it with the connection
+        protocol = "UTF8SMTP" if self._is_utf8 else "ESMTP"  # RFC 6531 §4.3, RFC 3848
+        protocol += "SA" if self.is_encrypted else "A"
+        return Origin(self.session.host_name or "", self.peer_address, protocol)
 
     async def _read_content(self) -> ContentDecoder:
         content = ContentDecoder(self.policy.max_message_octets)

@@ -1,5 +1,7 @@
 """From the octets after DATA to the content of a message, chunk by chunk (RFC 5321 §4.5.2)."""
 
+from smtp_oauth_relay.model import Repair
+
 END_OF_DATA = b"\r\n.\r\n"
 
 
@@ -46,6 +48,12 @@ class ContentDecoder:
     def content(self) -> bytes:
         """Return the message: every line ends with CRLF. Empty if it was too large."""
         return bytes(self._content)
+
+    @property
+    def repairs(self) -> frozenset[Repair]:
+        """What was set right."""
+        made = {Repair.NUL: self.has_nul, Repair.NEWLINES: self.has_bare_ends}
+        return frozenset(repair for repair, is_made in made.items() if is_made)
 
     def _take(self, octets: bytes) -> None:
         if not octets:

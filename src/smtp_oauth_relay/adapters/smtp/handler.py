@@ -10,7 +10,7 @@ from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
 from smtp_oauth_relay.delivery import Delivery
 from smtp_oauth_relay.errors import CredentialsRefused, MessageTooLarge, SignInUnavailable
-from smtp_oauth_relay.model import Envelope, Principal, Submission
+from smtp_oauth_relay.model import Envelope, Origin, Principal, Submission
 from smtp_oauth_relay.relay import Relay
 from smtp_oauth_relay.replies import Reply
 
@@ -59,10 +59,12 @@ class RelayHandler:
         return principal
 
     def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: ContentDecoder, client: str
+        self, principal: Principal, envelope: Envelope, content: ContentDecoder, origin: Origin
     ) -> Delivery | Reply:
         """Take a whole message over: 250 only if Graph takes it."""
-        submission = Submission(str(uuid.uuid4()), principal, envelope, content.content(), client)
+        submission = Submission(
+            str(uuid.uuid4()), principal, envelope, content.content(), origin, content.repairs
+        )
         if content.is_too_large:
             reason = f"{content.octets} octets, more than MAX_MESSAGE_SIZE"
             return self._relay.refuse(submission, MessageTooLarge(reason))

@@ -1,0 +1,52 @@
+"""What is wrong with settings that are right one by one, and what is risky about them."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from smtp_oauth_relay.setting_values import text
+
+if TYPE_CHECKING:
+    from smtp_oauth_relay.settings import Settings
+
+
+def conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
+    """Yield what cannot be together: the names of the fields, and a sentence."""
+    if settings.tls_source == "off" and settings.require_tls:
+        yield (
+            frozenset({"tls_source", "require_tls"}),
+            "TLS_SOURCE is off, but REQUIRE_TLS is true, so nobody could log in. Give the relay a"
+            " certificate (TLS_SOURCE=file), or set REQUIRE_TLS=false to let user names and"
+            " passwords cross the network unencrypted.",
+        )
+    if settings.graph_http_timeout > settings.delivery_deadline:
+        yield (
+            frozenset({"graph_http_timeout", "delivery_deadline"}),
+            f"GRAPH_HTTP_TIMEOUT ({text(settings.graph_http_timeout)} s) is longer than"
+            f" DELIVERY_DEADLINE ({text(settings.delivery_deadline)} s), the whole wait for a"
+            " delivery. Lower GRAPH_HTTP_TIMEOUT or raise DELIVERY_DEADLINE.",
+        )
+    has_key = settings.dkim_private_key_path or settings.dkim_private_key
+    if settings.dkim_enabled and not (has_key and settings.dkim_selector):
+        yield (
+            frozenset(
+                {"dkim_enabled", "dkim_selector", "dkim_private_key_path", "dkim_private_key"}
+            ),
+            "DKIM_ENABLED is true, but there is no key to sign with. Set DKIM_SELECTOR and"
+            " DKIM_PRIVATE_KEY_PATH (docs/dkim.md says how), or remove DKIM_ENABLED.",
+        )
+
+
+def cautions(settings: "Settings") -> tuple[str, ...]:
+    """Return what is allowed but dangerous in a configuration, one sentence each."""
+    found = []
+    if not settings.require_tls:
+        found.append(
+            "REQUIRE_TLS is false: user names and passwords can cross the network unencrypted."
+        )
+    if settings.drain_timeout < settings.delivery_deadline:
+        found.append(
+            f"DRAIN_TIMEOUT ({text(settings.drain_timeout)} s) is shorter than DELIVERY_DEADLINE"
+            f" ({text(settings.delivery_deadline)} s): a stop of the relay can cut off a mail on"
+            " its way, which the device may then send twice."
+        )
+    return tuple(found)
