@@ -71,7 +71,7 @@ class Delivery:
             submission.principal,
             mail.mailbox,
             submission.envelope.forward_paths,
-            submission.content,
+            mail.fingerprint,
         )
         self._earlier = self._ledger.claim(self._name)
         if self._is_gone:

@@ -4,6 +4,7 @@ Graph decodes and encodes quoted-printable anew, and has been seen to lose chara
 place where the body changes, and not where it is signed, encrypted, or a message of its own.
 """
 
+import io
 import re
 from base64 import b64encode
 from binascii import a2b_qp
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from smtp_oauth_relay.errors import ContentRefused
 from smtp_oauth_relay.header import Field, Message, read_fields, written
+from smtp_oauth_relay.mime_structure import MAX_DELIMITERS, find_in_windows, searchable
 
 MAX_DEPTH = 50
 MAX_PARTS = 1000
@@ -82,21 +84,24 @@ def may_hold_quoted_printable(content: bytes) -> bool:
     )
 
 
-def with_base64_texts(message: Message, max_growth: int) -> Message:
+def with_base64_texts(message: Message, max_growth: int, max_text: int) -> Message:
     """Return the message with its text parts in base64 where they are in quoted-printable.
 
     Itself, if that is not safe: it is signed or encrypted, its structure is not plain, or it would
-    grow too much. Can take seconds of a thread; what it holds up meanwhile is milliseconds.
+    grow too much. Can take seconds of a thread; what it holds up meanwhile is milliseconds. Takes
+    as much memory as the message and a few times the text that it encodes anew.
 
     Args:
         message: lines end with CRLF.
         max_growth: in octets.
+        max_text: how many octets of text are encoded anew; parts over that stay as they are.
     """
     if message.named(b"dkim-signature"):
         return message
-    body = bytes(message.rest)
+    source = searchable(message.rest)
+    start = len(source) - len(message.rest)
     try:
-        edits = list(_edits(message.fields, body))
+        edits = list(_edits(message.fields, source, start, max_text))
     except (_NotSafe, ContentRefused):
         return message
     growth = sum(len(edit.octets) - (edit.end - edit.start) for edit in edits if edit.start >= 0)
@@ -108,20 +113,28 @@ def with_base64_texts(message: Message, max_growth: int) -> Message:
         else field
         for field in message.fields
     )
-    return Message(fields, _applied(body, edits), message.skipped)
+    return Message(fields, _applied(source, start, edits), message.skipped)
 
 
-def _applied(body: bytes, edits: list[_Edit]) -> bytes:
-    pieces, position = [], 0
+def _applied(source: bytes, start: int, edits: list[_Edit]) -> bytes:
+    result, position = io.BytesIO(), start  # which hands over what it holds without another copy
     for edit in sorted((edit for edit in edits if edit.start >= 0), key=lambda edit: edit.start):
-        pieces += [body[position : edit.start], edit.octets]
+        _copy(source, position, edit.start, result)
+        result.write(edit.octets)
         position = edit.end
-    return b"".join([*pieces, body[position:]])
+    _copy(source, position, len(source), result)
+    return result.getvalue()
 
 
-def _edits(fields: tuple[Field, ...], body: bytes) -> Iterator[_Edit]:
+def _copy(source: bytes, start: int, end: int, result: io.BytesIO) -> None:
+    view = memoryview(source)
+    for at in range(start, end, _WINDOW):
+        result.write(view[at : min(at + _WINDOW, end)])
+
+
+def _edits(fields: tuple[Field, ...], body: bytes, start: int, max_text: int) -> Iterator[_Edit]:
     """Yield what has to change, in the body and, with a negative start, in the message's fields."""
-    waiting = [_Entity(fields, 2, len(body), -1, 0)]
+    waiting = [_Entity(fields, min(start + 2, len(body)), len(body), -1, 0)]
     seen = 1
     while waiting:
         entity = waiting.pop()
@@ -130,8 +143,12 @@ def _edits(fields: tuple[Field, ...], body: bytes) -> Iterator[_Edit]:
         if media_type in _OPEN and boundary and entity.depth < MAX_DEPTH:
             parts = _parts(body, entity, boundary, MAX_PARTS - seen)
             seen += len(parts)
-            waiting += parts
-        elif media_type.startswith("text/") and encoding == "quoted-printable":
+            waiting += reversed(parts)  # in their order: the text of the mail comes first
+            continue
+        octets = entity.end - entity.start
+        is_text = media_type.startswith("text/") and encoding == "quoted-printable"
+        if is_text and octets <= max_text:
+            max_text -= octets
             yield from _text_edits(body, entity)
 
 
@@ -153,17 +170,22 @@ def _parts(body: bytes, entity: _Entity, boundary: bytes, most: int) -> list[_En
     """Return the parts of a multipart.
 
     Raises:
-        _NotSafe: there are more than `most`, or the last one has no end.
+        _NotSafe: there are more than `most`, or the last one has no end; or too many lines look
+            like a delimiter.
         ContentRefused: the header section of one is over its limits.
     """
     delimiter = b"\r\n--" + boundary
     parts: list[_Entity] = []
+    others = 0
     begin, position = -1, entity.start - 2
-    while (found := body.find(delimiter, position, entity.end)) >= 0:
+    while (found := find_in_windows(body, delimiter, position, entity.end)) >= 0:
         position = found + len(delimiter)
         end = _DELIMITER_END.match(body, position, entity.end)
-        if end is None:
-            continue  # a longer boundary, of a part within
+        if end is None:  # a longer boundary, of a part within
+            others += 1
+            if others > MAX_DELIMITERS:
+                raise _NotSafe
+            continue
         if begin >= 0:
             parts.append(_part(body, begin, max(begin, found), entity.depth + 1))
         if end[1]:

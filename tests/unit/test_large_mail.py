@@ -295,6 +295,14 @@ def test_what_is_broken_is_refused(entity: bytes) -> None:
         apart(entity)
 
 
+@pytest.mark.parametrize("entity", [*REFUSED.values(), *BROKEN.values()])
+def test_what_has_just_room_in_one_request_is_not_touched(entity: bytes) -> None:
+    """No room for a signature is no reason to refuse what Graph takes as it is."""
+    mime = HEADER + entity
+
+    assert take_apart(mime, len(mime)) == LargeMail(mime, ())
+
+
 def test_more_than_exchange_sends_is_a_size() -> None:
     """Nobody uploads for minutes what is refused at the end."""
     with pytest.raises(MessageTooLarge):
