@@ -200,6 +200,26 @@ async def test_no_message_stops_the_loop(content: bytes) -> None:
     assert min(stops) < LONGEST_STOP_S
 
 
+async def test_tenants_take_turns() -> None:
+    """One that floods with messages that take long does not make the others wait for them all."""
+    slow = submission(HOSTILE["many nested and closed"])
+    other = Submission(
+        "1", Principal("fabrikam.com", "c", Secret("s")), slow.envelope, slow.content
+    )
+    done: list[str] = []
+    async with composer() as it:
+
+        async def compose(one: Submission) -> None:
+            await it.compose(one)
+            done.append(one.principal.tenant)
+
+        flood = [asyncio.create_task(compose(slow)) for _ in range(8)]
+        await asyncio.sleep(0)
+        await asyncio.gather(*flood, compose(other))
+
+    assert done.index("fabrikam.com") <= 2
+
+
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 async def test_every_message_ends_as_one_or_as_an_error_of_ours(content: bytes) -> None:
     """What Python's own parser ends in RecursionError is a mail like any other."""
