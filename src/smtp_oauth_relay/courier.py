@@ -88,7 +88,14 @@ class Courier:
         self._reserve_s = min(request_s, deadline_s / 2)
         self._jitter = jitter
 
-    async def deliver(self, mail: OutgoingMail, principal: Principal, effort: Effort) -> Receipt:
+    async def deliver(
+        self,
+        mail: OutgoingMail,
+        principal: Principal,
+        effort: Effort,
+        *,
+        began: float | None = None,
+    ) -> Receipt:
         """Bring a message to Graph within the deadline.
 
         No request begins so late that the deadline would cut it: what is cut may have been sent.
@@ -97,13 +104,16 @@ class Courier:
             mail: what to send.
             principal: who sends.
             effort: where to note what it cost.
+            began: when the client began to wait, on the loop's clock; `None` for now.
 
         Raises:
             DeliveryFailed: one of its subclasses.
         """
         started = asyncio.get_running_loop().time()
-        deadline = started + self._deadline_s
+        deadline = (started if began is None else began) + self._deadline_s
         latest = deadline - self._reserve_s
+        if started > latest:
+            raise Throttled("the relay was too busy to compose the message in time")
         token = await self._token(principal, latest)
         effort.is_token_cached = token.is_cached
         mailbox = (principal.tenant, principal.client, mail.mailbox.casefold())

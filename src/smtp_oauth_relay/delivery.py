@@ -16,7 +16,8 @@ class Delivery:
     """A submission that was taken over. It goes on without its client.
 
     Attributes:
-        submission: what the client handed over.
+        submission: what the client handed over; without its content when it is over.
+        started: when, on the loop's clock in seconds.
         effort: what it has cost so far.
         task: does the work; belongs to the use case.
     """
@@ -27,7 +28,7 @@ class Delivery:
         self.submission = submission
         self.effort = Effort()
         self._ledger = ledger
-        self._started = asyncio.get_running_loop().time()
+        self.started = asyncio.get_running_loop().time()
         self._mail: OutgoingMail | None = None
         self._name: bytes | None = None
         self._earlier: Entry | None = None
@@ -95,13 +96,15 @@ class Delivery:
             error,
             bug,
             self.effort,
-            took_s=asyncio.get_running_loop().time() - self._started,
+            took_s=asyncio.get_running_loop().time() - self.started,
             same_as=earlier.id if isinstance(earlier, Taken | Running) else "",
             is_possible_duplicate=isinstance(earlier, Unknown),
             is_cut=is_cut,
         )
         self._leave_behind()
-        return self._outcome
+        outcome, self._outcome = self._outcome, self._outcome.without_content()
+        self.submission, self._mail = self._outcome.submission, None
+        return outcome
 
     def _leave_behind(self) -> None:
         """Bring the ledger up to date after something has changed."""

@@ -1,6 +1,6 @@
 """What became of a submission: all that the reply and the audit line are made of."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from smtp_oauth_relay.errors import AnswerNotUnderstood, OutcomeUnknown, RelayError
 from smtp_oauth_relay.model import OutgoingMail, Receipt, Submission
@@ -59,6 +59,10 @@ class Outcome:
         if self.is_cut or self.bug is not None:
             return self.effort.attempts > 0
         return isinstance(self.error, OutcomeUnknown | AnswerNotUnderstood)
+
+    def without_content(self) -> "Outcome":
+        """Return the same without the message: a session may keep it until its client says more."""
+        return replace(self, submission=replace(self.submission, content=b""), mail=None)
 
     @property
     def reply(self) -> Reply:

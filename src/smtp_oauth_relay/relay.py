@@ -159,7 +159,7 @@ class Relay:
         except Exception as bug:  # the boundary: a bug of ours delays a mail, never bounces it
             outcome = delivery.end(bug=bug)
         self._audit(outcome)
-        return outcome
+        return outcome.without_content()
 
     async def _receipt(self, delivery: Delivery) -> Receipt:
         """Return Graph's receipt for a message: a new one, or that of the same mail before it."""
@@ -172,7 +172,9 @@ class Relay:
                 case Running(outcome=running):
                     return await _shared(running)
             courier = (mail.is_large and self._large_courier) or self._courier
-            return await courier.deliver(mail, submission.principal, delivery.effort)
+            return await courier.deliver(
+                mail, submission.principal, delivery.effort, began=delivery.started
+            )
 
 
 async def _shared(running: asyncio.Task[Outcome]) -> Receipt:
