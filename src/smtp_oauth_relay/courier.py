@@ -6,6 +6,7 @@ another token (401). Everything else is the client's to decide, who reads 4yz.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from typing import Protocol
@@ -49,8 +50,16 @@ class TokenSource(Protocol):
 class MailSender(Protocol):
     """Where mail goes: Graph."""
 
-    async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
+    async def send(
+        self, mail: OutgoingMail, token: BearerToken, *, deadline: float = math.inf
+    ) -> Receipt:
         """Hand one message to Graph, once.
+
+        Args:
+            mail: what to send.
+            token: authorises it.
+            deadline: on the loop's clock. Who sends knows best what a cut means, and so gives up
+                by itself a moment before.
 
         Raises:
             DeliveryFailed: one of its subclasses. After `Throttled`, `GraphUnreachable` and
@@ -164,7 +173,7 @@ class Courier:
         effort.attempts += 1
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._sender.send(mail, token)
+                return await self._sender.send(mail, token, deadline=deadline)
         except TimeoutError as error:
             raise OutcomeUnknown("no answer from Graph within the deadline") from error
         finally:

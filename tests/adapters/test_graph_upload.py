@@ -504,6 +504,19 @@ async def test_the_deadline_before_sending_sends_nothing() -> None:
         assert (await uploads.steps())[-1] == "DELETE draft"
 
 
+async def test_a_message_that_waited_in_line_has_less_time() -> None:
+    """Cut from outside it would count as perhaps sent, and the next try as a possible duplicate."""
+    async with uploads_to(StandIn([CONTOSO])) as uploads:
+        uploads.stand_in.graph_faults.add(Fault(action="hang"), path_contains="createUploadSession")
+        deadline = asyncio.get_running_loop().time() + 1.5
+
+        async with asyncio.timeout_at(deadline):
+            with pytest.raises(UploadFailed):
+                await uploads.sender.send(MAIL, uploads.token, deadline=deadline)
+
+        assert (await uploads.steps())[-1] == "DELETE draft"
+
+
 async def test_the_deadline_while_sending_is_unknown() -> None:
     """The mail may be out; nobody says that it is not."""
     async with uploads_to(StandIn([CONTOSO]), deadline_s=1.5) as uploads:

@@ -1,11 +1,12 @@
 """Hands messages to Graph's sendMail over HTTPS."""
 
+import math
 from base64 import b64encode
 from collections.abc import Iterator
 
 import httpx
 
-from smtp_oauth_relay.adapters.graph_http import Endpoint, TrackedBody, exchange
+from smtp_oauth_relay.adapters.graph_http import Endpoint, TrackedBody, exchange, seconds_left
 from smtp_oauth_relay.graph_protocol import read_send_answer, send_headers, send_path
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Receipt
 
@@ -37,7 +38,9 @@ class GraphMailSender:
         """Close all connections."""
         await self._http.aclose()
 
-    async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
+    async def send(
+        self, mail: OutgoingMail, token: BearerToken, *, deadline: float = math.inf
+    ) -> Receipt:
         """Hand one message to Graph, once.
 
         Raises:
@@ -48,7 +51,8 @@ class GraphMailSender:
         body = TrackedBody(base64_pieces(mail.mime))
         headers = send_headers(token, mail.submission_id, len(mail.mime))
         request = self._endpoint.request("POST", send_path(mail.mailbox), headers, body)
-        answer = await exchange(self._http, request, body, self._timeout_s)
+        timeout_s = seconds_left(deadline, self._timeout_s)
+        answer = await exchange(self._http, request, body, timeout_s)
         return read_send_answer(answer.status, answer.headers, answer.body)
 
 
