@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
+import re
+import secrets
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay import settings as configuration
 from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.adapters.audit import log_outcome
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
@@ -22,9 +26,14 @@ from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
 from smtp_oauth_relay.adapters.smtp.session import Door
 from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
+from smtp_oauth_relay.errors import SettingsError
+from smtp_oauth_relay.ledger import Ledger
 from smtp_oauth_relay.message import SenderMailbox
-from smtp_oauth_relay.relay import Relay
+from smtp_oauth_relay.pacing import Pacing
+from smtp_oauth_relay.relay import Policy, Relay
 from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.shares import Shares
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +54,43 @@ def serve(environ: Mapping[str, str]) -> int:
         SettingsError: the configuration cannot be used.
         StartFailed: a port cannot be had.
     """
-    settings = read_settings(environ)
+    settings, outbound = read_configuration(environ)
     logs.setup(settings.log_level, settings.log_format, settings.log_addresses)
-    outbound = read_outbound(environ)
     _log_configuration(settings, environ)
     return asyncio.run(_serve_until_signalled(settings, outbound))
+
+
+def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
+    """Return the settings and the way out; the certificate is looked at as well.
+
+    Raises:
+        SettingsError: with every problem of all three at once.
+    """
+    problems: list[str] = []
+    settings = outbound = None
+    try:
+        settings = read_settings(environ)
+        _tls_context(settings)
+    except SettingsError as error:
+        problems += error.problems
+    try:
+        outbound = read_outbound(environ)
+    except SettingsError as error:
+        problems += error.problems
+    if settings is None or outbound is None or problems:
+        raise SettingsError(problems)
+    return settings, outbound
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_source == "off":
+        return None
+    return server_context(
+        settings.tls_cert_filepath,
+        settings.tls_key_filepath,
+        settings.tls_cipher_suite,
+        settings.tls_min_version,
+    )
 
 
 def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -67,12 +108,10 @@ class RunningRelay:
         is_ready: whether a load balancer should send anybody here.
     """
 
-    def __init__(
-        self, listeners: Sequence[Listener], admission: Admission, handler: RelayHandler
-    ) -> None:
+    def __init__(self, listeners: Sequence[Listener], admission: Admission, relay: Relay) -> None:
         self._listeners = tuple(listeners)
         self._admission = admission
-        self._handler = handler
+        self._relay = relay
         self.is_ready = True
         self.addresses = tuple(each for listener in listeners for each in listener.addresses)
 
@@ -104,7 +143,7 @@ class RunningRelay:
         self.is_ready = False
         self._admission.stop_all()
         try:
-            cut = await self._handler.finish(timeout_s)
+            cut = await self._relay.finish(timeout_s)
             await self._admission.wait_until_empty(LAST_WORDS_S if not cut else 0)
         finally:
             for listener in self._listeners:
@@ -120,14 +159,7 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
         SettingsError: the certificate cannot be used.
         StartFailed: a port cannot be had.
     """
-    tls_context = None
-    if settings.tls_source == "file":
-        tls_context = server_context(
-            settings.tls_cert_filepath,
-            settings.tls_key_filepath,
-            settings.tls_cipher_suite,
-            settings.tls_min_version,
-        )
+    tls_context = _tls_context(settings)
     async with AsyncExitStack() as parts:
         tokens = EntraTokenSource(
             settings.azure_authority_host,
@@ -142,30 +174,42 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             timeout_s=settings.graph_http_timeout,
         )
         parts.push_async_callback(sender.aclose)
-        relay = Relay(
-            tokens,
-            sender,
-            delimiter=settings.username_delimiter,
-            sender_mailbox=SenderMailbox(settings.sender_mailbox),
-            deadline_s=settings.delivery_deadline,
-        )
-        handler = RelayHandler(relay)
+        relay = _relay(settings, tokens, sender)
         memory = _memory_budget(settings)
         admission = Admission(
             settings.max_sessions, settings.max_sessions_per_ip, settings.client_networks, memory
         )
+        policy, handler = _policy(settings, memory), RelayHandler(relay)
         listeners = []
         for is_encrypted, addresses in (False, settings.smtp_listen), (True, settings.smtps_listen):
             door = Door(tls_context, is_encrypted, settings.proxy_protocol_from)
-            listener = Listener(handler, _policy(settings, memory), door, admission)
+            listener = Listener(handler, policy, door, admission)
             parts.callback(listener.close)
             await listener.start(addresses)
             listeners.append(listener)
-        running = RunningRelay(listeners, admission, handler)
+        running = RunningRelay(listeners, admission, relay)
         try:
             yield running
         finally:
             await running.drain(0)
+
+
+def _relay(settings: Settings, tokens: TokenSource, sender: MailSender) -> Relay:
+    courier = Courier(
+        tokens,
+        sender,
+        Pacing(settings.graph_mailbox_concurrency),
+        deadline_s=settings.delivery_deadline,
+        request_s=settings.graph_http_timeout,
+    )
+    policy = Policy(
+        settings.username_delimiter,
+        SenderMailbox(settings.sender_mailbox),
+        frozenset(settings.allowed_tenants),
+        frozenset(settings.allowed_clients),
+    )
+    ledger = Ledger(secrets.token_bytes(32))
+    return Relay(tokens, courier, ledger, Shares(settings.max_sessions), log_outcome, policy)
 
 
 def _memory_budget(settings: Settings) -> MemoryBudget:
@@ -183,13 +227,19 @@ def _memory_budget(settings: Settings) -> MemoryBudget:
 
 def _policy(settings: Settings, memory: MemoryBudget) -> SessionPolicy:
     return SessionPolicy(
-        hostname=settings.server_hostname or socket.gethostname(),
+        hostname=settings.server_hostname or _host_name(),
         greeting=settings.server_greeting,
         requires_tls=settings.require_tls,
         max_message_octets=min(settings.max_message_size, memory.max_message_octets),
         max_recipients=settings.max_recipients,
         memory=memory,
     )
+
+
+def _host_name() -> str:
+    """Return this machine's name; a stand-in if it has none that a greeting can show."""
+    name = socket.gethostname()
+    return name if re.fullmatch(r"[!-~]{1,255}", name) else "localhost"
 
 
 async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
@@ -214,15 +264,13 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
 
 
 def with_signals(on_signal: Callable[[str], object]) -> None:
-    """Call a function with the name of each SIGTERM and SIGINT, on the running loop."""
+    """Call a function with the name of each signal that asks the process to end.
+
+    SIGHUP, from a terminal that was closed, is one of them unless the process was started to
+    outlive its terminal (nohup).
+    """
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, on_signal, number.name)
-        except NotImplementedError:  # Windows
-            signal.signal(
-                number,
-                lambda received, _: (
-                    loop.call_soon_threadsafe(on_signal, signal.Signals(received).name) and None
-                ),
-            )
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
+        loop.add_signal_handler(number, on_signal, number.name)

@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EX_INTERRUPTED
     except Exception as bug:  # the last boundary
         logs.event(logger, logging.CRITICAL, "relay.bug", bug=bug)
+        print(f"smtp-oauth-relay: a bug ended it: {type(bug).__name__}", file=sys.stderr)
         return EX_SOFTWARE
     return status
 

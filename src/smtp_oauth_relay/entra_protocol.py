@@ -50,15 +50,13 @@ class _Verdict(Enum):
 
 _REFUSED, _UNAVAILABLE = _Verdict.REFUSED, _Verdict.UNAVAILABLE
 
-_WRONG_CLOUD = (
-    "the tenant is in another national cloud: set AZURE_AUTHORITY_HOST and GRAPH_ENDPOINT"
-)
-_NO_TENANT = "the tenant does not exist, or not in the cloud of AZURE_AUTHORITY_HOST"
+_WRONG_CLOUD = "the tenant is in another national cloud: set AZURE_CLOUD"
+_NO_TENANT = "the tenant does not exist, or is in another national cloud (AZURE_CLOUD)"
 _NO_APP = "the application does not exist in this tenant: check both IDs in the user name"
 _APP_DISABLED = "the application is disabled: enable it under Enterprise applications"
 _POLICY = "a Conditional Access policy for workload identities blocks the application"
 _USER_FLOW = "Entra ID took this for a user's sign-in, which the relay does not use"
-_OUR_REQUEST = "Entra ID does not know the scope the relay asks for: check GRAPH_ENDPOINT"
+_OUR_REQUEST = "Entra ID does not know the scope the relay asks for: check AZURE_CLOUD"
 _BUSY = "Entra ID has a passing fault or is busy"
 
 _BY_CODE: dict[int, tuple[_Verdict, str]] = {
@@ -195,6 +193,14 @@ def refusal(answer: EntraAnswer) -> CredentialsRefused | SignInUnavailable:
     if _UNAVAILABLE in {by_error[0], verdict}:
         return SignInUnavailable(f"{sentence} ({marks})", codes, answer.retry_after_s)
     return CredentialsRefused(f"{sentence} ({marks})", codes)
+
+
+def needs_attention(error: CredentialsRefused | SignInUnavailable) -> bool:
+    """Return whether Entra ID named a trouble that does not pass before somebody acts."""
+    if isinstance(error, CredentialsRefused):
+        return bool(error.entra_codes)
+    known = (_BY_CODE[code] for code in error.entra_codes if code in _BY_CODE)
+    return any(sentence is _OUR_REQUEST for _, sentence in known)
 
 
 def _marks(status: int | None, name: str, codes: tuple[int, ...]) -> str:

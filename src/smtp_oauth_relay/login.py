@@ -47,15 +47,30 @@ def parse_user_name(user_name: str, delimiter: str) -> tuple[str, str]:
     tenant_text, found, client_text = user_name.rpartition(delimiter)
     if not found:
         raise UserNameMalformed(f"the user name has no {delimiter!r} between tenant and client")
-    client = _parse_id(client_text.partition(".")[0])
+    client = parse_client(client_text.partition(".")[0])
     if client is None:
         raise UserNameMalformed("the client is neither a UUID nor its base64url form")
-    tenant = _parse_id(tenant_text)
-    if tenant is None and _DOMAIN.fullmatch(tenant_text):
-        tenant = tenant_text.lower()
+    tenant = parse_tenant(tenant_text)
     if tenant is None:
         raise UserNameMalformed("the tenant is no UUID, no base64url of one and no domain name")
     return tenant, client
+
+
+def parse_tenant(text: str) -> str | None:
+    """Return a tenant as UUID or domain name in lower case; `None` if it is neither."""
+    tenant = parse_client(text)
+    if tenant is None and _DOMAIN.fullmatch(text):
+        return text.lower()
+    return tenant
+
+
+def parse_client(text: str) -> str | None:
+    """Return a client as UUID in lower case, from any form of it; `None` if it is none."""
+    if _UUID.fullmatch(text):
+        return str(uuid.UUID(text))
+    if match := _BASE64URL.fullmatch(text):
+        return str(uuid.UUID(bytes=base64.urlsafe_b64decode(match[1] + "==")))
+    return None
 
 
 def short_user_name(tenant: str, client: str, delimiter: str) -> str:
@@ -71,14 +86,6 @@ def short_user_name(tenant: str, client: str, delimiter: str) -> str:
     """
     parts = parse_user_name(f"{tenant}{delimiter}{client}", delimiter)
     return delimiter.join(_shorten(part) for part in parts)
-
-
-def _parse_id(text: str) -> str | None:
-    if _UUID.fullmatch(text):
-        return str(uuid.UUID(text))
-    if match := _BASE64URL.fullmatch(text):
-        return str(uuid.UUID(bytes=base64.urlsafe_b64decode(match[1] + "==")))
-    return None
 
 
 def _shorten(part: str) -> str:

@@ -69,6 +69,7 @@ class Submission:
         principal: who logged in.
         envelope: from whom, to whom.
         content: header section and body with CRLF line ends, dots unstuffed.
+        peer: the client's address, for the log.
         memory: its share of the memory for messages; only held, so that it counts until the last
             one lets go of the submission.
     """
@@ -77,6 +78,7 @@ class Submission:
     principal: Principal
     envelope: Envelope
     content: bytes = field(repr=False)
+    peer: str = ""
     memory: object = field(default=None, repr=False, compare=False)
 
 

@@ -1,107 +1,76 @@
 """The use case: who may send, and what becomes of a message.
 
-Here are the two stories of the relay in one screen each, and the ports (`Protocol`) through which
-they reach Entra ID and Graph; `adapters/` holds what is behind the ports.
+Here are the two stories of the relay in one screen each. `courier` brings a message to Graph,
+`ledger` knows the messages whose answer nobody heard; `adapters/` holds what is behind the ports.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
-from smtp_oauth_relay.errors import (
-    CredentialsRefused,
-    OutcomeUnknown,
-    RelayError,
-    SignInUnavailable,
-    TokenRefused,
-)
+from smtp_oauth_relay.courier import Courier, TokenSource
+from smtp_oauth_relay.delivery import Delivery
+from smtp_oauth_relay.errors import CredentialsRefused, OutcomeUnknown, RelayError
+from smtp_oauth_relay.ledger import Ledger, Running, Taken
 from smtp_oauth_relay.login import parse_user_name
 from smtp_oauth_relay.message import SenderMailbox, compose
-from smtp_oauth_relay.model import (
-    BearerToken,
-    OutgoingMail,
-    Principal,
-    Receipt,
-    Secret,
-    Submission,
-)
-from smtp_oauth_relay.replies import ACCEPTED, Reply, reply_for
+from smtp_oauth_relay.model import Principal, Receipt, Secret, Submission
+from smtp_oauth_relay.outcome import Outcome
+from smtp_oauth_relay.replies import Reply
+from smtp_oauth_relay.shares import Shares
 
-
-class TokenSource(Protocol):
-    """Where tokens come from: Entra ID."""
-
-    async def token(
-        self, principal: Principal, *, refused: BearerToken | None = None
-    ) -> BearerToken:
-        """Return a token for Graph, from the cache if there is one.
-
-        Args:
-            principal: whose token.
-            refused: a token that Graph has just refused, which must not be returned again.
-
-        Raises:
-            CredentialsRefused: Entra ID says no, for good.
-            SignInUnavailable: Entra ID did not say.
-        """
-        ...
-
-
-class MailSender(Protocol):
-    """Where mail goes: Graph's sendMail."""
-
-    async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
-        """Hand one message to Graph, once.
-
-        Raises:
-            DeliveryFailed: one of its subclasses.
-        """
-        ...
+Audit: TypeAlias = Callable[[Outcome], None]
+"""Who is told what became of each submission, once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a submission: all that the reply and the audit line are made of.
+class Policy:
+    """What the settings say about who may send and in whose name.
 
     Attributes:
-        submission: what the client handed over.
-        mail: what was composed of it; `None` if that failed.
-        receipt: Graph's, if it took the message.
-        error: what went wrong otherwise.
+        delimiter: between tenant and client in the user name.
+        sender_mailbox: which address names the mailbox first.
+        allowed_tenants: UUIDs and domain names in lower case; empty for any.
+        allowed_clients: UUIDs in lower case; empty for any.
     """
 
-    submission: Submission
-    mail: OutgoingMail | None = None
-    receipt: Receipt | None = None
-    error: RelayError | None = None
-
-    @property
-    def reply(self) -> Reply:
-        """The answer to the client, naming the submission."""
-        if self.error is not None:
-            request_id = getattr(self.error, "request_id", "")
-            return reply_for(self.error).naming(self.submission.id, request_id)
-        request_id = self.receipt.request_id if self.receipt else ""
-        return ACCEPTED.naming(self.submission.id, request_id)
+    delimiter: str
+    sender_mailbox: SenderMailbox
+    allowed_tenants: frozenset[str] = frozenset()
+    allowed_clients: frozenset[str] = frozenset()
 
 
 class Relay:
-    """Signs devices in and hands their mail to Graph."""
+    """Signs devices in and hands their mail to Graph.
+
+    Args:
+        tokens: where tokens come from.
+        courier: brings messages to Graph.
+        ledger: the messages whose answer nobody heard.
+        shares: how many messages may be under way.
+        audit: told of each submission once, when it is over.
+        policy: see there.
+    """
 
     def __init__(
         self,
         tokens: TokenSource,
-        sender: MailSender,
-        *,
-        delimiter: str,
-        sender_mailbox: SenderMailbox,
-        deadline_s: float,
+        courier: Courier,
+        ledger: Ledger,
+        shares: Shares,
+        audit: Audit,
+        policy: Policy,
     ) -> None:
         self._tokens = tokens
-        self._sender = sender
-        self._delimiter = delimiter
-        self._sender_mailbox = sender_mailbox
-        self._deadline_s = deadline_s
+        self._courier = courier
+        self._ledger = ledger
+        self._shares = shares
+        self._audit = audit
+        self._policy = policy
+        self._under_way: set[asyncio.Task[Outcome]] = set()
+
+    # Who may send -----------------------------------------------------------------------------
 
     def identify(self, user_name: str, password: Secret) -> Principal:
         """Return whom a login names.
@@ -109,49 +78,95 @@ class Relay:
         Raises:
             CredentialsRefused: nobody, by its form alone.
         """
-        tenant, client = parse_user_name(user_name, self._delimiter)
+        tenant, client = parse_user_name(user_name, self._policy.delimiter)
         if not password.value:
             raise CredentialsRefused("the password is empty")
         return Principal(tenant, client, password)
 
-    async def sign_in(self, principal: Principal) -> None:
+    async def sign_in(self, principal: Principal, peer: str = "") -> None:
         """Ask Entra ID for a token at once: a wrong secret is a refused login, not a lost mail.
+
+        Args:
+            principal: who logs in.
+            peer: the client's address.
 
         Raises:
             CredentialsRefused: this login will never work.
             SignInUnavailable: it may work later.
         """
-        await self._tokens.token(principal)
+        allowed = self._policy
+        if allowed.allowed_tenants and principal.tenant not in allowed.allowed_tenants:
+            raise CredentialsRefused("the tenant is not in ALLOWED_TENANTS")
+        if allowed.allowed_clients and principal.client not in allowed.allowed_clients:
+            raise CredentialsRefused("the client is not in ALLOWED_CLIENTS")
+        await self._tokens.token(principal, peer=peer)
 
-    async def submit(self, submission: Submission) -> Outcome:
-        """Send a message through Graph and say what became of it."""
-        mail = None
+    # What becomes of a message ----------------------------------------------------------------
+
+    def submit(self, submission: Submission) -> Delivery:
+        """Take a message over: from here on it goes its way, whether its client waits or not."""
+        delivery = Delivery(submission, self._ledger)
+        delivery.begin(self._carry_out(delivery))
+        self._under_way.add(delivery.task)
+        delivery.task.add_done_callback(self._under_way.discard)
+        return delivery
+
+    def refuse(self, submission: Submission, error: RelayError) -> Reply:
+        """Refuse a message that cannot be sent, before anything is done about it."""
+        outcome = Outcome(submission, error=error)
+        self._audit(outcome)
+        return outcome.reply
+
+    async def finish(self, timeout_s: float) -> int:
+        """Wait until no submission is under way.
+
+        Returns:
+            How many had to be cut because they took longer than `timeout_s` seconds.
+        """
+        if not self._under_way:
+            return 0
+        _, late = await asyncio.wait(self._under_way, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        return len(late)
+
+    async def _carry_out(self, delivery: Delivery) -> Outcome:
+        """Do all there is to do about a message, and tell of it once."""
         try:
-            mail = compose(submission, self._sender_mailbox)
-            receipt = await self._deliver(mail, submission.principal)
+            outcome = delivery.end(receipt=await self._receipt(delivery))
         except RelayError as error:
-            return Outcome(submission, mail, error=error)
-        return Outcome(submission, mail, receipt)
+            outcome = delivery.end(error=error)
+        except asyncio.CancelledError:
+            self._audit(delivery.end(is_cut=True))
+            raise
+        except Exception as bug:  # the boundary: a bug of ours delays a mail, never bounces it
+            outcome = delivery.end(bug=bug)
+        self._audit(outcome)
+        return outcome
 
-    async def _deliver(self, mail: OutgoingMail, principal: Principal) -> Receipt:
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._send_with_token(mail, principal)
-        except TimeoutError as error:
-            raise OutcomeUnknown("no answer from Graph within the deadline") from error
+    async def _receipt(self, delivery: Delivery) -> Receipt:
+        """Return Graph's receipt for a message: a new one, or that of the same mail before it."""
+        submission = delivery.submission
+        with self._shares.hold(submission.principal.tenant):
+            mail = compose(submission, self._policy.sender_mailbox)
+            match delivery.recognise(mail):
+                case Taken(receipt=receipt):
+                    return receipt
+                case Running(outcome=running):
+                    return await _shared(running)
+            return await self._courier.deliver(mail, submission.principal, delivery.effort)
 
-    async def _send_with_token(self, mail: OutgoingMail, principal: Principal) -> Receipt:
-        """Send with the token at hand; if Graph refuses it, once more with a new one."""
-        token = await self._token(principal)
-        try:
-            return await self._sender.send(mail, token)
-        except TokenRefused:
-            token = await self._token(principal, refused=token)
-            return await self._sender.send(mail, token)
 
-    async def _token(self, principal: Principal, refused: BearerToken | None = None) -> BearerToken:
-        """Return a token, or say in delivery's terms why there is none: it is too late for AUTH."""
-        try:
-            return await self._tokens.token(principal, refused=refused)
-        except (CredentialsRefused, SignInUnavailable) as error:
-            raise TokenRefused(f"no token for Graph: {error.reason}") from error
+async def _shared(running: asyncio.Task[Outcome]) -> Receipt:
+    """Wait for a delivery of the same mail, whose own client has left.
+
+    Raises:
+        RelayError: what went wrong with it.
+    """
+    await asyncio.wait({running})
+    outcome = None if running.cancelled() else running.result()
+    if outcome is not None and outcome.receipt is not None:
+        return outcome.receipt
+    error = outcome.error if outcome is not None else None
+    raise error or OutcomeUnknown("the delivery that was joined has failed")

@@ -155,6 +155,19 @@ def text_of(allowed: str, words: str) -> BeforeValidator:
     return reads(parse)
 
 
+def listed(parse: Callable[[str], str | None], words: str) -> BeforeValidator:
+    """Return the reader of a comma-separated list, each entry of which `parse` understands."""
+
+    def read(text: str) -> tuple[str, ...]:
+        found = [parse(part.strip()) for part in text.split(",")]
+        known = [each for each in found if each is not None]
+        if len(known) < len(found):
+            raise ValueError(f"must be {words}, with commas between them")
+        return tuple(dict.fromkeys(known))
+
+    return reads(read)
+
+
 def path(text: str) -> Path:
     """Return the path of a file, which need not exist."""
     if re.search(r"[\x00-\x1f\x7f]", text):

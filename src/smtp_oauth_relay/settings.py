@@ -9,7 +9,9 @@ from typing import Annotated, Literal, TypeAlias, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smtp_oauth_relay import setting_values as values
+from smtp_oauth_relay.clouds import urls_of
 from smtp_oauth_relay.errors import SettingsError
+from smtp_oauth_relay.login import parse_client, parse_tenant
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.setting_values import ListenAddress, Network
 
@@ -22,7 +24,10 @@ Delimiter: TypeAlias = Literal["@", ":", "|"]
 TlsSource: TypeAlias = Literal["file", "off"]
 TlsMinVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 SenderMailbox: TypeAlias = Literal["header", "envelope"]
+AzureCloud: TypeAlias = Literal["global", "usgov", "usgov-dod", "china"]
 
+_TENANTS = values.listed(parse_tenant, "tenant IDs (UUIDs) or domain names")
+_CLIENTS = values.listed(parse_client, "client IDs (UUIDs)")
 _LISTEN = values.reads(values.listen_addresses)
 _GREETING = values.text_of("[ -~]{1,200}", "1 to 200 printable ASCII characters")
 _HOST_NAME = values.text_of("[!-~]{1,255}", "1 to 255 printable ASCII characters without a space")
@@ -87,6 +92,17 @@ class Settings(BaseModel):
     tls_min_version: Annotated[TlsMinVersion, values.one_of(TlsMinVersion)] = Field(
         default="1.2", description="the oldest version of TLS that a device may speak"
     )
+    allowed_tenants: Annotated[tuple[str, ...], _TENANTS] = Field(
+        default=(),
+        description="the tenants that may log in, as their user names spell them; unset: any",
+    )
+    allowed_clients: Annotated[tuple[str, ...], _CLIENTS] = Field(
+        default=(), description="the applications that may log in; unset: any"
+    )
+    azure_cloud: Annotated[AzureCloud, values.one_of(AzureCloud)] = Field(
+        default="global",
+        description="the cloud of the tenants; decides where Entra ID and Graph are",
+    )
     azure_authority_host: Annotated[str, values.reads(values.https_url)] = Field(
         default="https://login.microsoftonline.com", description="where Entra ID issues tokens"
     )
@@ -102,6 +118,10 @@ class Settings(BaseModel):
     delivery_deadline: Annotated[float, values.seconds(600)] = Field(
         default=60.0,
         description="seconds that a device waits, at most, for the answer to its message",
+    )
+    graph_mailbox_concurrency: Annotated[int, values.whole(1, 100)] = Field(
+        default=4,
+        description="the most requests at once for one mailbox; further messages wait in line",
     )
     max_message_size: Annotated[int, _ONE_REQUEST] = Field(
         default=2_950_000,
@@ -161,6 +181,8 @@ def load(environ: Mapping[str, str], read_file: Callable[[str], str]) -> Setting
         else:
             if text.strip():
                 given[name] = text if _is_secret(Settings, name) else text.strip()
+    for name, url in urls_of(given.get("azure_cloud", "")).items():
+        given.setdefault(name, url)
     try:
         settings = Settings.model_validate(given)
     except ValidationError as invalid:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import Principal, Secret
 from smtp_oauth_relay.sandbox import Action, Application, Fault, StandIn
+from tests.patience import until
 
 LONG_S, SHORT_S = 30.0, 0.3
 AGEING_S = 200
@@ -128,10 +130,28 @@ async def test_a_token_near_its_end_is_renewed() -> None:
     ):
         first = await tokens.token(login(CONTOSO))
         second = await tokens.token(login(CONTOSO))
+        await renewed(tokens)
+        third = await tokens.token(login(CONTOSO))
+
+        assert second == replace(first, is_cached=True)
+        assert third.value != first.value
+        assert third.is_cached
+        assert asked(stand_in) == 2
+
+
+async def renewed(tokens: EntraTokenSource) -> None:
+    """Return once nothing is asked any more."""
+    await until(lambda: not tokens._renewals, "the end of the renewal")
+
+
+async def test_a_token_at_its_end_is_not_used_any_more() -> None:
+    """Nobody waits for a token behind the scenes that is needed now."""
+    async with StandIn([CONTOSO], token_lifetime_s=20) as stand_in, tokens_of(stand_in) as tokens:
+        first = await tokens.token(login(CONTOSO))
+        second = await tokens.token(login(CONTOSO))
 
         assert second.value != first.value
         assert not second.is_cached
-        assert asked(stand_in) == 2
 
 
 async def test_a_token_near_its_end_still_serves_while_entra_is_away() -> None:
@@ -141,12 +161,36 @@ async def test_a_token_near_its_end_still_serves_while_entra_is_away() -> None:
         tokens_of(stand_in) as tokens,
     ):
         first = await tokens.token(login(CONTOSO))
-        stand_in.entra_faults.add(Fault(status=503))
+        stand_in.entra_faults.add(Fault(status=503), times=None)
         second = await tokens.token(login(CONTOSO))
+        await stand_in.wait_for_requests(3)
         third = await tokens.token(login(CONTOSO))
 
-        assert second.value == first.value
-        assert third.value != first.value
+        assert second.value == third.value == first.value
+
+
+async def test_a_renewal_that_failed_is_not_repeated_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every mail of a busy device would ask an Entra ID that has trouble already."""
+    async with (
+        StandIn([CONTOSO], token_lifetime_s=AGEING_S) as stand_in,
+        tokens_of(stand_in) as tokens,
+    ):
+        first = await tokens.token(login(CONTOSO))
+        stand_in.entra_faults.add(Fault(status=503))
+        for _ in range(50):
+            await tokens.token(login(CONTOSO))
+            await asyncio.sleep(0.005)
+        assert asked(stand_in) == 2
+
+        loop = asyncio.get_running_loop()
+        then = loop.time() + entra.RENEWAL_PAUSE_S
+        monkeypatch.setattr(loop, "time", lambda: then)
+        await tokens.token(login(CONTOSO))
+        monkeypatch.undo()
+        await renewed(tokens)
+        assert (await tokens.token(login(CONTOSO))).value != first.value
 
 
 async def test_a_token_near_its_end_still_serves_while_entra_hangs() -> None:
@@ -171,6 +215,9 @@ async def test_a_secret_that_expired_ends_its_token() -> None:
         stand_in.entra_faults.add(
             Fault(status=401, code="invalid_client", message="AADSTS7000222: expired")
         )
+        await tokens.token(login(CONTOSO))  # which is when the renewal begins
+        await renewed(tokens)
+
         with pytest.raises(CredentialsRefused, match="expired"):
             await tokens.token(login(CONTOSO))
 
@@ -240,6 +287,68 @@ async def test_a_wrong_secret_is_refused_and_the_right_one_still_works() -> None
         assert again.is_cached
 
 
+async def test_a_wrong_secret_is_not_asked_about_again_at_once() -> None:
+    """A device that tries every minute must not make Entra ID throttle the whole application."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        for _ in range(5):
+            with pytest.raises(CredentialsRefused, match="often its ID was typed"):
+                await tokens.token(login(CONTOSO, "wrong"))
+
+        assert asked(stand_in) == 1
+        assert (await tokens.token(login(CONTOSO))).value
+
+
+async def test_a_flood_of_guesses_stops_at_five_and_stops_nobody_else() -> None:
+    """Also when they all come at once; who has a token or another address goes on."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        known = await tokens.token(login(CONTOSO), peer="192.0.2.1")
+        guesses = [
+            tokens.token(login(CONTOSO, f"guess {number}"), peer="192.0.2.66")
+            for number in range(20)
+        ]
+        results = await asyncio.gather(*guesses, return_exceptions=True)
+        kinds = [type(result) for result in results]
+
+        assert kinds.count(CredentialsRefused) == 5
+        assert kinds.count(SignInUnavailable) == 15
+        assert asked(stand_in) == 6
+        assert (await tokens.token(login(CONTOSO), peer="192.0.2.66")).value == known.value
+        with pytest.raises(CredentialsRefused):
+            await tokens.token(login(CONTOSO, "a slip"), peer="192.0.2.1")
+
+
+async def test_guesses_displace_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a stranger could make everybody wait for Entra ID."""
+    monkeypatch.setattr(entra, "MAX_LOGINS", 1)
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        known = await tokens.token(login(CONTOSO))
+        for number in range(3):
+            with pytest.raises(CredentialsRefused):
+                await tokens.token(login(CONTOSO, f"guess {number}"))
+
+        assert (await tokens.token(login(CONTOSO))).value == known.value
+
+
+async def test_the_same_trouble_is_told_once_an_hour(
+    monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    """The administrator reads what to do, and not five hundred times."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        for secret in ("one", "two"):
+            with pytest.raises(CredentialsRefused):
+                await tokens.token(login(CONTOSO, secret))
+        assert log.getvalue().count("login.needs_attention") == 1
+        assert "often its ID was typed" in log.getvalue()
+
+        loop = asyncio.get_running_loop()
+        then = loop.time() + 3600
+        monkeypatch.setattr(loop, "time", lambda: then)
+        with pytest.raises((CredentialsRefused, SignInUnavailable)):
+            await tokens.token(login(CONTOSO, "three"))
+        monkeypatch.undo()
+        assert log.getvalue().count("login.needs_attention") == 2
+
+
 async def test_an_unknown_application_is_refused() -> None:
     """The log line tells which half of the user name is wrong."""
     stranger = replace(CONTOSO, client=FABRIKAM.client)
@@ -291,7 +400,7 @@ HTML = b"<html>Bad gateway"
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=429, retry_after=60),
+        Fault(status=429),
         Fault(status=500),
         Fault(status=503, body=HTML),
         Fault(status=400, body=HTML),
@@ -309,7 +418,7 @@ HTML = b"<html>Bad gateway"
 async def test_a_fault_of_entra_is_temporary_and_the_next_try_asks_anew(
     fault: Fault, path: str
 ) -> None:
-    """MSAL remembers a 429 for as long as it says, and repeats it without asking."""
+    """MSAL remembers a 429 by itself, and repeats it without asking."""
     async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
         stand_in.entra_faults.add(fault, path_contains=path)
 
@@ -317,8 +426,40 @@ async def test_a_fault_of_entra_is_temporary_and_the_next_try_asks_anew(
             await tokens.token(login(CONTOSO))
         token = await tokens.token(login(CONTOSO))
 
-        assert caught.value.retry_after_s == fault.retry_after
+        assert caught.value.retry_after_s is None
         assert token.value
+
+
+@pytest.mark.parametrize("path", ["openid-configuration", "oauth2/v2.0/token"])
+async def test_retry_after_is_obeyed_by_the_application_it_was_said_to(path: str) -> None:
+    """Early requests prolong the pause; and other tenants have nothing to do with it."""
+    async with StandIn([CONTOSO, FABRIKAM]) as stand_in, tokens_of(stand_in) as tokens:
+        stand_in.entra_faults.add(Fault(status=429, retry_after=60), path_contains=path)
+
+        with pytest.raises(SignInUnavailable) as caught:
+            await tokens.token(login(CONTOSO))
+        seen = len(stand_in.requests)
+        with pytest.raises(SignInUnavailable, match="asked to wait"):
+            await tokens.token(login(CONTOSO))
+
+        assert caught.value.retry_after_s == 60
+        assert len(stand_in.requests) == seen
+        assert (await tokens.token(login(FABRIKAM))).value
+
+
+async def test_a_token_at_hand_serves_while_entra_wants_no_requests() -> None:
+    """Throttling is about new tokens."""
+    async with (
+        StandIn([CONTOSO], token_lifetime_s=AGEING_S) as stand_in,
+        tokens_of(stand_in) as tokens,
+    ):
+        first = await tokens.token(login(CONTOSO))
+        stand_in.entra_faults.add(Fault(status=429, retry_after=60))
+        with pytest.raises(SignInUnavailable):
+            await tokens.token(login(CONTOSO, "another"))
+        second = await tokens.token(login(CONTOSO))
+
+        assert second.value == first.value
 
 
 @pytest.mark.parametrize("path", ["openid-configuration", "oauth2/v2.0/token"])
@@ -400,6 +541,31 @@ async def test_a_stalled_entra_does_not_use_up_the_threads() -> None:
         async with asyncio.timeout(LONG_S):
             while not await _is_back(tokens):
                 pass
+
+
+async def test_a_tenant_whose_requests_hang_leaves_threads_to_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A network cloud of one tenant that swallows packets is not the others' trouble."""
+    monkeypatch.setattr(entra, "MAX_THREADS", 3)
+    monkeypatch.setattr(entra, "MAX_THREADS_PER_TENANT", 2)
+    async with (
+        StandIn([CONTOSO, FABRIKAM]) as stand_in,
+        tokens_of(stand_in, timeout_s=2) as tokens,
+    ):
+        hang = Fault(action="hang")
+        stand_in.entra_faults.add(hang, times=None, path_contains=CONTOSO.tenant)
+        stuck = [
+            asyncio.create_task(tokens.token(login(CONTOSO, f"{n}"), peer=f"192.0.2.{n}"))
+            for n in range(9)
+        ]
+        await stand_in.wait_for_requests(2)
+
+        assert (await tokens.token(login(FABRIKAM))).value
+        assert sum(CONTOSO.tenant in request.path for request in stand_in.requests) == 2
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
 
 
 async def _is_back(tokens: EntraTokenSource) -> bool:

@@ -22,7 +22,9 @@ async def test_a_port_that_is_taken(stand_in: StandIn) -> None:
 
     assert str(caught.value).startswith(f"cannot listen on {address}: ")
     assert "in use" in str(caught.value)
-    assert str(caught.value).endswith("is another relay running, or the port reserved?")
+    assert str(caught.value).endswith(
+        "is another relay running? SMTP_LISTEN (sandbox: --listen) sets the port"
+    )
 
 
 async def test_one_of_two_ports_is_taken(stand_in: StandIn) -> None:
@@ -78,6 +80,16 @@ async def test_every_address_of_the_machine(stand_in: StandIn, log: io.StringIO)
     assert "session.opened" in log.getvalue()
     assert " client=127.0.0.1\n" in log.getvalue()
     assert " client=::1\n" in log.getvalue()
+
+
+async def test_a_machine_without_ipv6(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers often have IPv4 alone: `:8025` still works there."""
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+
+    async with serving(stand_in, SMTP_LISTEN=":0") as relay, connected(relay.port) as dialogue:
+        await dialogue.expect("220 ")
+
+    assert relay.running.addresses == (f"0.0.0.0:{relay.port}",)
 
 
 async def test_a_port_of_all_addresses_that_is_taken(stand_in: StandIn) -> None:

@@ -1,6 +1,7 @@
 """What `send-test` and `healthcheck` tell an administrator, against real relays."""
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -129,6 +130,44 @@ async def test_someone_else_listens(mail: probe.TestMail) -> None:
 
     assert not was_taken
     assert said[-1].startswith("FAILED") or said[-2].startswith("FAILED")
+
+
+async def test_a_server_without_logins(mail: probe.TestMail) -> None:
+    """Somebody has typed the port of another mail server."""
+
+    async def knows_no_auth(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 other.example\r\n")
+        while line := await reader.readline():
+            code = b"221" if line.upper().startswith(b"QUIT") else b"250"
+            writer.write(code + b" other.example\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(knows_no_auth, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        was_taken, said = await told(replace(mail, port=port))
+
+    assert not was_taken
+    assert said[-1].startswith("FAILED  SMTP AUTH extension not supported")
+
+
+async def test_nobody_answers(mail: probe.TestMail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall that swallows packets is the usual reason."""
+    monkeypatch.setattr(probe, "TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        was_taken, said = await told(replace(mail, port=silent.getsockname()[1]))
+
+    assert (was_taken, len(said)) == (False, 1)
+    assert said[0].startswith("FAILED  no answer.")
+
+
+async def test_a_host_that_nobody_knows(mail: probe.TestMail) -> None:
+    """The resolver's own words say what is wrong."""
+    was_taken, said = await told(replace(mail, host="nobody.invalid"))
+
+    assert (was_taken, len(said)) == (False, 1)
+    assert said[0].startswith("FAILED  ")
+    assert "known" in said[0]
 
 
 async def test_a_healthy_relay(relay: Served) -> None:

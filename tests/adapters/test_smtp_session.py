@@ -13,6 +13,7 @@ from smtp_oauth_relay.adapters.smtp import commands, connection, handler
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
 from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
+from smtp_oauth_relay.courier import Courier
 from smtp_oauth_relay.relay import Relay
 from smtp_oauth_relay.sandbox import Fault, StandIn
 from tests.canary import SECRET, WRONG_SECRET
@@ -270,7 +271,7 @@ async def test_a_bug_in_a_delivery(
     """Mail is delayed and never bounced, and the reply names the line of the log that says why."""
     async with relay.logged_in() as dialogue:
         with monkeypatch.context() as patch:
-            patch.setattr(Relay, "submit", fails)
+            patch.setattr(Courier, "deliver", fails)
             answer = await dialogue.submit(MAIL, MAILBOX, RECIPIENT)
         assert (await dialogue.submit(MAIL, MAILBOX, RECIPIENT)).short == "250 2.0.0"
 
@@ -367,6 +368,7 @@ async def test_a_stop_cuts_what_takes_too_long(relay: Served, log: io.StringIO) 
         cut = await relay.running.drain(SOON_S)
 
         assert cut == 1
+        await dialogue.expect("421 4.3.2 ")
         assert await dialogue.is_closed()
     assert "outcome=unknown" in log.getvalue()
 

@@ -103,6 +103,15 @@ async def test_half_a_line_is_no_command() -> None:
         await wire.line(MAX_OCTETS)
 
 
+async def test_a_connection_that_breaks() -> None:
+    """To the session it makes no difference in which way its client has gone."""
+    reader = asyncio.StreamReader()
+    reader.set_exception(ConnectionResetError())
+
+    with pytest.raises(ClientGone):
+        await Wire(reader).chunk()
+
+
 async def test_chunks_go_on_where_lines_ended() -> None:
     """Content that came in one packet with DATA is content; what follows it, a command."""
     wire = wire_with(b"DATA\r\nSubject: x\r\n.\r\nNOOP\r\n")

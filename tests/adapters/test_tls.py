@@ -191,6 +191,14 @@ def test_one_file_may_hold_both(authority: Authority, tmp_path: Path) -> None:
 # What is said when it cannot be served ----------------------------------------------------------
 
 
+def test_a_pipe_is_no_certificate(pair: Pair) -> None:
+    """To open a pipe that nobody writes to would last for ever, with no word about why."""
+    pair.cert.unlink()
+    os.mkfifo(pair.cert)
+
+    assert pair.problem() == f"TLS_CERT_FILEPATH: {pair.cert} is no file, but a pipe or a device."
+
+
 def test_a_missing_certificate_is_named_with_its_path(pair: Pair) -> None:
     """Who starts the container without the folder reads where it was expected."""
     pair.cert.unlink()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from smtp_oauth_relay import graph_protocol
+from smtp_oauth_relay import courier, graph_protocol
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
 from tests.canary import SECRET
@@ -79,6 +79,12 @@ LOST = {
     "truncate": Fault(action="truncate", status=500),
     "no HTTP": Fault(status=200, body=b"<html>A gateway of somebody else's</html>"),
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_second_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave no time for what the relay would send again; `test_fault_matrix.py` has that."""
+    monkeypatch.setattr(courier, "FIRST_PAUSE_S", 1000.0)
 
 
 def posts(relay: Served) -> int:

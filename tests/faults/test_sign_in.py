@@ -60,7 +60,7 @@ async def test_an_expired_secret(log: io.StringIO) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=429, retry_after=60),
+        Fault(status=429),
         Fault(status=500),
         Fault(status=502, body=b"<html>Bad Gateway</html>"),
         Fault(status=503),

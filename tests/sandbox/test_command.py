@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import smtp_oauth_relay
+from smtp_oauth_relay.errors import StartFailed
 from smtp_oauth_relay.sandbox import StandIn, applicant
 from smtp_oauth_relay.sandbox.command import Inbox, arrival, readable, welcome
 from smtp_oauth_relay.sandbox.journal import AcceptedMail
@@ -334,3 +335,11 @@ def test_the_command_is_shown_as_it_was_typed(
         shown.append(re.findall(r"^  (.*) send-test", asyncio.run(block_for("127.0.0.1:1")), re.M))
 
     assert shown == [["'my venv/smtp-oauth-relay'"]] * 2
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_any_mail(tmp_path: Path) -> None:
+    """Otherwise the first mail would read as a fault of Graph."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StartFailed, match="no mail can be put into"):
+        Inbox(tmp_path / "file" / "mails")

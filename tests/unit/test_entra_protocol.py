@@ -10,6 +10,7 @@ from smtp_oauth_relay.entra_protocol import (
     MAX_LIFETIME_S,
     NO_ANSWER,
     EntraAnswer,
+    needs_attention,
     read_token,
     refusal,
 )
@@ -211,3 +212,21 @@ def test_any_answer_is_a_token_or_one_of_two_errors(
     else:
         assert str(outcome).isascii()
         assert str(outcome).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_needed"),
+    [
+        (CredentialsRefused("the client secret is expired", [7000222]), True),
+        (CredentialsRefused("the client secret is empty"), False),
+        (SignInUnavailable("wrong scope", [70011]), True),
+        (SignInUnavailable("busy", [90033]), False),
+        (SignInUnavailable("busy", [1]), False),
+        (SignInUnavailable("unreachable"), False),
+    ],
+)
+def test_what_passes_by_itself_needs_no_attention(
+    error: CredentialsRefused | SignInUnavailable, is_needed: bool
+) -> None:
+    """An administrator is called for what an administrator can repair."""
+    assert needs_attention(error) is is_needed

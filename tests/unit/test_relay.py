@@ -1,117 +1,45 @@
-"""The two stories of the relay: who may send, and what becomes of a message."""
+"""The two stories of the relay: who may send, and what becomes of a message; in virtual time."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
+from smtp_oauth_relay.delivery import Delivery
 from smtp_oauth_relay.errors import (
-    AnswerNotUnderstood,
     CredentialsRefused,
-    DeliveryFailed,
     GraphUnreachable,
+    MessageTooLarge,
     NoMailbox,
     OutcomeUnknown,
     RelayError,
     SenderRefused,
     SignInUnavailable,
     Throttled,
-    TokenRefused,
     UserNameMalformed,
 )
 from smtp_oauth_relay.message import SenderMailbox
-from smtp_oauth_relay.model import (
-    BearerToken,
-    Envelope,
-    OutgoingMail,
-    Principal,
-    Receipt,
-    Secret,
-    Submission,
+from smtp_oauth_relay.model import OutgoingMail, Secret
+from smtp_oauth_relay.relay import Policy
+from tests.ports import (
+    CLIENT,
+    CONTENT,
+    MAILBOX,
+    PRINCIPAL,
+    SECRET,
+    TENANT,
+    Entra,
+    Graph,
+    Step,
+    Wired,
+    submission,
+    wired,
 )
-from smtp_oauth_relay.relay import Outcome, Relay
-from smtp_oauth_relay.replies import REPLIES
+from tests.virtual_time import run
 
-TENANT = "7a1c9d52-0f3e-4b86-9c55-2f6d8e1b4a30"
-CLIENT = "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541"
-SECRET = Secret("the right one")
-PRINCIPAL = Principal(TENANT, CLIENT, SECRET)
-SUBMISSION_ID = "68265808-6657-4295-b578-92aca3d8f1ad"
-CONTENT = b"From: scanner@x.example\r\nTo: a@x.example\r\n\r\npage 1\r\n"
-SUBMISSION = Submission(SUBMISSION_ID, PRINCIPAL, Envelope("", ("a@x.example",)), CONTENT)
-LONG_S = 30.0
-
-
-@dataclass
-class Entra:
-    """Gives out a token to who knows the secret, the same one until it is refused.
-
-    Attributes:
-        trouble: what happens at the request of that number (from 1) instead.
-        asked: how many requests there were.
-        issued: how many tokens.
-    """
-
-    trouble: dict[int, Exception] = field(default_factory=dict)
-    asked: int = 0
-    issued: int = 0
-
-    async def token(
-        self, principal: Principal, *, refused: BearerToken | None = None
-    ) -> BearerToken:
-        """Return the last token, or a new one."""
-        self.asked += 1
-        await asyncio.sleep(0)
-        if self.asked in self.trouble:
-            raise self.trouble[self.asked]
-        if principal.secret != SECRET:
-            raise CredentialsRefused("the secret is wrong", [7000215])
-        if self.issued == 0 or (refused is not None and refused.value == f"token-{self.issued}"):
-            self.issued += 1
-        return BearerToken(f"token-{self.issued}", expires_at=3600.0)
-
-
-@dataclass
-class Graph:
-    """Takes mail from who shows a good token.
-
-    Attributes:
-        bad_tokens: those that it refuses.
-        trouble: what happens instead of taking the mail.
-        is_stuck: it never answers.
-        sent: what it took.
-        shown: the tokens that it saw.
-        is_asked: set with the first request.
-    """
-
-    bad_tokens: frozenset[str] = frozenset()
-    trouble: Exception | None = None
-    is_stuck: bool = False
-    sent: list[OutgoingMail] = field(default_factory=list)
-    shown: list[str] = field(default_factory=list)
-    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
-        """Take one mail."""
-        self.shown.append(token.value)
-        self.is_asked.set()
-        await asyncio.sleep(0)
-        if self.is_stuck:
-            await asyncio.Event().wait()
-        if token.value in self.bad_tokens:
-            raise TokenRefused("the token is refused", status=401, request_id="4f2a-401")
-        if self.trouble is not None:
-            raise self.trouble
-        self.sent.append(mail)
-        return Receipt("4f2a-1")
-
-
-def relay_of(entra: Entra, graph: Graph, deadline_s: float = LONG_S) -> Relay:
-    """Return a relay with the usual settings."""
-    return Relay(
-        entra, graph, delimiter="@", sender_mailbox=SenderMailbox.HEADER, deadline_s=deadline_s
-    )
+SLOW = Step(latency_s=5)
+LOST_ANSWER = Step(OutcomeUnknown("no answer"), takes=True)
+REFUSAL = Step(SenderRefused("denied", status=403, request_id="4f2a-9"), takes=False)
 
 
 # Who may send -----------------------------------------------------------------------------------
@@ -119,9 +47,13 @@ def relay_of(entra: Entra, graph: Graph, deadline_s: float = LONG_S) -> Relay:
 
 def test_a_login_names_a_principal() -> None:
     """The user name says who, the password is the secret."""
-    principal = relay_of(Entra(), Graph()).identify(f"{TENANT}@{CLIENT}.local", SECRET)
+    relay = run(_wired()).relay
 
-    assert principal == PRINCIPAL
+    assert relay.identify(f"{TENANT}@{CLIENT}.local", SECRET) == PRINCIPAL
+
+
+async def _wired() -> Wired:
+    return wired(Entra(), Graph())
 
 
 @pytest.mark.parametrize(
@@ -137,19 +69,23 @@ def test_a_login_that_cannot_work_is_refused_at_once(
     user_name: str, password: str, kind: type[CredentialsRefused]
 ) -> None:
     """Entra ID is not asked, so nothing counts against the tenant."""
-    entra = Entra()
-
     with pytest.raises(kind):
-        relay_of(entra, Graph()).identify(user_name, Secret(password))
-
-    assert entra.asked == 0
+        run(_wired()).relay.identify(user_name, Secret(password))
 
 
-async def test_a_sign_in_asks_for_a_token_at_once() -> None:
+def sign_in(entra: Entra, policy: Policy | None = None) -> None:
+    """Log in as the usual principal."""
+
+    async def scene() -> None:
+        await wired(entra, Graph(), policy=policy).relay.sign_in(PRINCIPAL, "192.0.2.1")
+
+    run(scene())
+
+
+def test_a_sign_in_asks_for_a_token_at_once() -> None:
     """A wrong secret shows at the device's test button and not with the first lost mail."""
     entra = Entra()
-
-    await relay_of(entra, Graph()).sign_in(PRINCIPAL)
+    sign_in(entra)
 
     assert entra.issued == 1
 
@@ -157,160 +93,442 @@ async def test_a_sign_in_asks_for_a_token_at_once() -> None:
 @pytest.mark.parametrize(
     "trouble", [CredentialsRefused("the secret has expired"), SignInUnavailable("unreachable")]
 )
-async def test_a_failed_sign_in_says_whether_it_is_for_good(trouble: RelayError) -> None:
+def test_a_failed_sign_in_says_whether_it_is_for_good(trouble: RelayError) -> None:
     """535 and 454 differ: only one of them makes a device give up."""
-    entra = Entra(trouble={1: trouble})
-
     with pytest.raises(type(trouble)) as caught:
-        await relay_of(entra, Graph()).sign_in(PRINCIPAL)
+        sign_in(Entra(trouble={1: trouble}))
 
     assert caught.value is trouble
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy("@", SenderMailbox.HEADER, allowed_tenants=frozenset({CLIENT})),
+        Policy("@", SenderMailbox.HEADER, allowed_clients=frozenset({TENANT})),
+        Policy("@", SenderMailbox.HEADER, frozenset({TENANT}), frozenset({TENANT})),
+    ],
+)
+def test_who_is_not_on_the_list_is_refused_without_a_request(policy: Policy) -> None:
+    """A relay that the internet can reach must not be a way to try secrets of strangers."""
+    entra = Entra()
+    with pytest.raises(CredentialsRefused, match="ALLOWED_"):
+        sign_in(entra, policy)
+
+    assert entra.asked == 0
+
+
+def test_who_is_on_the_list_gets_in() -> None:
+    """Both lists count."""
+    policy = Policy("@", SenderMailbox.HEADER, frozenset({TENANT}), frozenset({CLIENT, TENANT}))
+    entra = Entra()
+    sign_in(entra, policy)
+
+    assert entra.issued == 1
 
 
 # What becomes of a message ----------------------------------------------------------------------
 
 
-async def test_a_message_goes_out_once() -> None:
-    """The usual case: one token, one request, one receipt."""
-    entra, graph = Entra(), Graph()
+def test_a_message_goes_out_once() -> None:
+    """The usual case: one token, one request, one receipt, one line."""
 
-    outcome = await relay_of(entra, graph).submit(SUBMISSION)
+    async def scene() -> None:
+        entra, graph = Entra(), Graph()
+        it = wired(entra, graph)
+        first = submission()
+        reply = await it.relay.submit(first).reply()
 
-    mail = OutgoingMail(SUBMISSION_ID, "scanner@x.example", CONTENT)
-    assert outcome == Outcome(SUBMISSION, mail, Receipt("4f2a-1"))
-    assert (graph.sent, entra.asked) == ([mail], 1)
+        assert str(reply) == f"250 2.0.0 Accepted id={first.id} request=4f2a-1"
+        assert graph.taken == [OutgoingMail(first.id, MAILBOX, CONTENT)]
+        assert (entra.asked, len(it.audit)) == (1, 1)
+        assert it.audit[0].receipt is not None
+
+    run(scene())
 
 
-async def test_the_reply_to_a_taken_message_names_it() -> None:
+def test_a_refusal_names_the_request() -> None:
     """The line in the device's log leads to the line in Microsoft's."""
-    outcome = await relay_of(Entra(), Graph()).submit(SUBMISSION)
 
-    assert str(outcome.reply) == f"250 2.0.0 Accepted id={SUBMISSION_ID} request=4f2a-1"
+    async def scene() -> None:
+        it = wired(Entra(), Graph(REFUSAL))
+        reply = await it.relay.submit(submission()).reply()
 
+        assert str(reply).startswith("550 5.7.1 ")
+        assert str(reply).endswith(f"id={submission().id} request=4f2a-9")
 
-async def test_a_refused_token_is_replaced_once() -> None:
-    """A secret may be renewed or a permission be granted while a token is cached."""
-    graph = Graph(bad_tokens=frozenset({"token-1"}))
-
-    outcome = await relay_of(Entra(), graph).submit(SUBMISSION)
-
-    assert outcome.error is None
-    assert graph.shown == ["token-1", "token-2"]
-    assert len(graph.sent) == 1
+    run(scene())
 
 
-async def test_a_token_that_is_refused_twice_is_an_error() -> None:
-    """A third try would not help, and the mail is not lost: the client keeps it."""
-    graph = Graph(bad_tokens=frozenset({"token-1", "token-2", "token-3"}))
-
-    outcome = await relay_of(Entra(), graph).submit(SUBMISSION)
-
-    assert isinstance(outcome.error, TokenRefused)
-    assert outcome.reply.code == 451
-    assert graph.shown == ["token-1", "token-2"]
-
-
-@pytest.mark.parametrize("request_number", [1, 2])
-@pytest.mark.parametrize(
-    "trouble", [CredentialsRefused("the secret has expired"), SignInUnavailable("unreachable")]
-)
-async def test_trouble_with_the_token_after_the_login_is_temporary(
-    trouble: CredentialsRefused | SignInUnavailable, request_number: int
-) -> None:
-    """535 has no place after the final dot, and a mail that was taken in must not bounce."""
-    entra = Entra(trouble={request_number: trouble})
-    graph = Graph(bad_tokens=frozenset({"token-1"}))
-
-    outcome = await relay_of(entra, graph).submit(SUBMISSION)
-
-    assert isinstance(outcome.error, TokenRefused)
-    assert outcome.error.__cause__ is trouble
-    assert trouble.reason in outcome.error.reason
-    assert str(outcome.reply).startswith("451 4.7.0 ")
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [AnswerNotUnderstood, GraphUnreachable, OutcomeUnknown, SenderRefused, Throttled],
-)
-async def test_what_graph_refuses_is_tried_once(kind: type[DeliveryFailed]) -> None:
-    """A POST to sendMail is not idempotent: a second request could be a second mail."""
-    graph = Graph(trouble=kind("reason", status=400, request_id="4f2a-9"))
-
-    outcome = await relay_of(Entra(), graph).submit(SUBMISSION)
-
-    assert outcome.error is graph.trouble
-    assert str(outcome.reply) == f"{REPLIES[kind]} id={SUBMISSION_ID} request=4f2a-9"
-    assert len(graph.shown) == 1
-
-
-async def test_a_message_that_cannot_be_composed_is_not_sent() -> None:
+def test_a_message_that_cannot_be_composed_is_not_sent() -> None:
     """What is wrong with it is said without a question to Microsoft."""
-    entra, graph = Entra(), Graph()
-    anonymous = replace(SUBMISSION, content=b"\r\npage 1\r\n")
 
-    outcome = await relay_of(entra, graph).submit(anonymous)
+    async def scene() -> None:
+        entra, graph = Entra(), Graph()
+        it = wired(entra, graph)
+        reply = await it.relay.submit(submission(content=b"\r\npage 1\r\n")).reply()
 
-    assert isinstance(outcome.error, NoMailbox)
-    assert outcome.mail is None
-    assert str(outcome.reply).startswith("550 5.1.7 ")
-    assert (entra.asked, graph.shown) == (0, [])
+        assert str(reply).startswith("550 5.1.7 ")
+        assert isinstance(it.audit[0].error, NoMailbox)
+        assert it.audit[0].mail is None
+        assert (entra.asked, graph.posts) == (0, [])
 
-
-async def test_a_stuck_graph_costs_no_more_than_the_deadline() -> None:
-    """The client gets its answer before it loses patience; the mail may have gone out."""
-    outcome = await relay_of(Entra(), Graph(is_stuck=True), deadline_s=0.01).submit(SUBMISSION)
-
-    assert isinstance(outcome.error, OutcomeUnknown)
-    assert str(outcome.reply).startswith("451 4.4.2 ")
-
-
-async def test_the_deadline_holds_for_both_requests_together() -> None:
-    """A new token does not start the clock anew."""
-    graph = Graph(bad_tokens=frozenset({"token-1"}))
-    relay = relay_of(Entra(), graph, deadline_s=0.0)
-
-    outcome = await relay.submit(SUBMISSION)
-
-    assert isinstance(outcome.error, OutcomeUnknown)
-
-
-async def test_who_waits_may_be_cancelled() -> None:
-    """The end of the process is no error of the message."""
-    graph = Graph(is_stuck=True)
-    task = asyncio.create_task(relay_of(Entra(), graph).submit(SUBMISSION))
-    await graph.is_asked.wait()
-
-    task.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    run(scene())
 
 
 @pytest.mark.parametrize(
-    "relay",
-    [
-        lambda bug: relay_of(Entra(trouble={1: bug}), Graph()),
-        lambda bug: relay_of(Entra(), Graph(trouble=bug)),
-    ],
-    ids=["of the token source", "of the sender"],
+    ("bug", "is_unknown"), [("of the token source", False), ("of the sender", True)]
 )
-async def test_a_bug_is_not_taken_for_an_answer(relay: Callable[[Exception], Relay]) -> None:
-    """It goes up to where its traceback is logged."""
-    bug = ValueError("a bug")
+def test_a_bug_delays_a_mail_and_bounces_none(bug: str, is_unknown: bool) -> None:
+    """It is ours to repair, and the traceback goes to the log."""
 
-    with pytest.raises(ValueError, match="a bug"):
-        await relay(bug).submit(SUBMISSION)
+    async def scene() -> None:
+        error = ValueError("a bug")
+        in_entra = bug == "of the token source"
+        it = wired(
+            Entra(trouble={1: error} if in_entra else {}),
+            Graph(*([] if in_entra else [Step(error, takes=False)])),
+        )
+        reply = await it.relay.submit(submission()).reply()
+
+        assert str(reply) == f"451 4.3.0 An error inside the relay, try again later id={ID}"
+        assert it.audit[0].bug is error
+        assert it.audit[0].is_unknown is is_unknown
+        assert (await it.relay.submit(submission(2)).reply()).code == 250
+
+    run(scene())
 
 
-async def test_many_devices_wait_for_nobody_but_themselves() -> None:
-    """One that hangs holds up no other."""
-    stuck = asyncio.create_task(relay_of(Entra(), Graph(is_stuck=True)).submit(SUBMISSION))
-    graph = Graph()
-    relay = relay_of(Entra(), graph)
+ID = submission().id
 
-    outcomes = await asyncio.gather(*(relay.submit(SUBMISSION) for _ in range(40)))
 
-    stuck.cancel()
-    assert all(outcome.receipt for outcome in outcomes)
-    assert len(graph.sent) == 40
+def test_a_flooded_tenant_is_told_at_once() -> None:
+    """What it cannot have is not kept in memory."""
+
+    async def scene() -> None:
+        graph = Graph(*[SLOW] * 20)
+        it = wired(Entra(), graph, room=10)
+        replies = [
+            asyncio.create_task(it.relay.submit(submission(n, CONTENT + b"%d" % n)).reply())
+            for n in range(20)
+        ]
+        await asyncio.sleep(1)
+        refused = [task.result() for task in replies if task.done()]
+        stranger = replace(submission(50), principal=replace(PRINCIPAL, tenant=CLIENT))
+
+        assert [str(reply)[:9] for reply in refused] == ["451 4.4.5"] * 12
+        assert (await it.relay.submit(stranger).reply()).code == 250
+        assert [(await task).code for task in replies].count(250) == 8
+
+    run(scene())
+
+
+def test_a_refused_message_is_told_of_like_any_other() -> None:
+    """One line for each message, whatever became of it."""
+
+    async def scene() -> None:
+        it = wired(Entra(), Graph())
+        reply = it.relay.refuse(submission(), MessageTooLarge("4,000,000 octets"))
+
+        assert str(reply).startswith("552 5.3.4 ")
+        assert str(reply).endswith(f"id={ID}")
+        assert isinstance(it.audit[0].error, MessageTooLarge)
+
+    run(scene())
+
+
+# Clients that hang up ---------------------------------------------------------------------------
+
+
+def gone(delivery: Delivery) -> Delivery:
+    """Return a delivery whose client has just hung up."""
+    delivery.client_is_gone()
+    return delivery
+
+
+def test_a_client_that_hangs_up_does_not_stop_its_mail() -> None:
+    """The request may be half-way through; and its answer waits for the client to come back."""
+
+    async def scene() -> None:
+        graph = Graph(SLOW)
+        it = wired(Entra(), graph)
+        gone(it.relay.submit(submission()))
+        await asyncio.sleep(10)
+
+        assert len(graph.taken) == 1
+        assert it.audit[0].receipt is not None
+        assert len(it.ledger) == 1
+
+    run(scene())
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 2.0, 5.0, 10.0, 800.0])
+def test_the_repetition_of_an_unheard_mail_is_answered_without_a_second_request(
+    pause_s: float,
+) -> None:
+    """While it is on its way, at the very end of it, and after: the recipient gets one copy."""
+
+    async def scene() -> None:
+        graph = Graph(SLOW)
+        it = wired(Entra(), graph)
+        gone(it.relay.submit(submission(1)))
+        await asyncio.sleep(pause_s)
+        again = it.relay.submit(submission(2))
+        reply = await again.reply()
+        again.heard()
+
+        assert str(reply) == f"250 2.0.0 Accepted id={submission(2).id} request=4f2a-1"
+        assert len(graph.posts) == 1
+        assert [outcome.same_as for outcome in it.audit] == ["", submission(1).id]
+        assert len(it.ledger) == 0
+
+    run(scene())
+
+
+def test_what_was_heard_is_forgotten() -> None:
+    """The same alarm a minute later is another alarm."""
+
+    async def scene() -> None:
+        graph = Graph()
+        it = wired(Entra(), graph)
+        for number in range(3):
+            delivery = it.relay.submit(submission(number))
+            await delivery.reply()
+            delivery.heard()
+            delivery.client_is_gone()  # after QUIT
+
+        assert len(graph.taken) == 3
+        assert len(it.ledger) == 0
+
+    run(scene())
+
+
+def test_equal_mails_of_clients_that_wait_are_different_mails() -> None:
+    """Ten sensors that report the same at the same moment are ten mails, as they wanted."""
+
+    async def scene() -> None:
+        graph = Graph(*[SLOW] * 10)
+        it = wired(Entra(), graph)
+        deliveries = [it.relay.submit(submission(number)) for number in range(10)]
+        await asyncio.gather(*(delivery.reply() for delivery in deliveries))
+
+        assert len(graph.taken) == 10
+
+    run(scene())
+
+
+def test_a_reply_that_was_not_written_waits_for_the_client() -> None:
+    """The line broke between Graph's 202 and the client's 250."""
+
+    async def scene() -> None:
+        graph = Graph()
+        it = wired(Entra(), graph)
+        first = it.relay.submit(submission(1))
+        await first.reply()
+        gone(first)
+        second = it.relay.submit(submission(2))
+        await second.reply()
+        gone(second)  # and once more
+        third = it.relay.submit(submission(3))
+        reply = await third.reply()
+
+        assert reply.code == 250
+        assert len(graph.posts) == 1
+        assert [outcome.same_as for outcome in it.audit] == ["", ID, ID]
+
+    run(scene())
+
+
+def test_a_client_that_hangs_up_again_and_again_is_joined_each_time() -> None:
+    """An impatient device: one request, however often it comes."""
+
+    async def scene() -> None:
+        graph = Graph(SLOW)
+        it = wired(Entra(), graph)
+        for number in range(4):
+            gone(it.relay.submit(submission(number)))
+            await asyncio.sleep(1)
+        last = it.relay.submit(submission(9))
+
+        assert (await last.reply()).code == 250
+        assert len(graph.posts) == 1
+        last.heard()
+        await asyncio.sleep(1)
+        assert len(it.ledger) == 0
+
+    run(scene())
+
+
+def test_two_equal_mails_whose_clients_hung_up_answer_two_repetitions() -> None:
+    """Each 250 stands for one mail."""
+
+    async def scene() -> None:
+        graph = Graph(SLOW, SLOW)
+        it = wired(Entra(), graph)
+        both = [it.relay.submit(submission(number)) for number in (1, 2)]
+        await asyncio.sleep(1)
+        for each in both:
+            gone(each)
+        replies = [await it.relay.submit(submission(number)).reply() for number in (3, 4, 5)]
+
+        assert [reply.code for reply in replies] == [250, 250, 250]
+        assert len(graph.taken) == 3
+
+    run(scene())
+
+
+def test_an_unheard_mail_is_forgotten_after_a_quarter_of_an_hour() -> None:
+    """Who comes later wants it sent."""
+
+    async def scene() -> None:
+        graph = Graph()
+        it = wired(Entra(), graph)
+        gone(it.relay.submit(submission(1)))
+        await asyncio.sleep(901)
+        await it.relay.submit(submission(2)).reply()
+
+        assert len(graph.taken) == 2
+
+    run(scene())
+
+
+def test_a_joined_mail_shares_the_failure() -> None:
+    """The client reads why, and may come again."""
+
+    async def scene() -> None:
+        graph = Graph(Step(SenderRefused("denied"), takes=False, latency_s=5))
+        it = wired(Entra(), graph)
+        gone(it.relay.submit(submission(1)))
+        await asyncio.sleep(1)
+        reply = await it.relay.submit(submission(2)).reply()
+
+        assert str(reply).startswith("550 5.7.1 ")
+        assert len(it.ledger) == 0
+
+    run(scene())
+
+
+# Mails that may have been sent ------------------------------------------------------------------
+
+
+def test_an_unknown_outcome_is_sent_again_and_marked() -> None:
+    """A duplicate beats a loss, but it must be findable."""
+
+    async def scene() -> None:
+        graph = Graph(LOST_ANSWER)
+        it = wired(Entra(), graph)
+        first = it.relay.submit(submission(1))
+        assert str(await first.reply()).startswith("451 4.4.2 ")
+        first.heard()
+        assert len(it.ledger) == 1
+
+        second = it.relay.submit(submission(2))
+        assert (await second.reply()).code == 250
+        second.heard()
+
+        assert len(graph.posts) == 2
+        assert [outcome.is_possible_duplicate for outcome in it.audit] == [False, True]
+        assert len(it.ledger) == 0
+
+    run(scene())
+
+
+def test_an_unknown_outcome_stays_known_over_a_failed_repetition() -> None:
+    """The third try is a possible duplicate, too, whatever the second one met."""
+
+    async def scene() -> None:
+        graph = Graph(LOST_ANSWER, Step(Throttled("busy", retry_after_s=300), takes=False))
+        it = wired(Entra(), graph)
+        for number in (1, 2):
+            delivery = it.relay.submit(submission(number))
+            assert (await delivery.reply()).code == 451
+            delivery.heard()
+        await asyncio.sleep(300)
+        await it.relay.submit(submission(3)).reply()
+
+        assert [outcome.is_possible_duplicate for outcome in it.audit] == [False, True, True]
+
+    run(scene())
+
+
+def test_an_unknown_outcome_is_noted_once() -> None:
+    """Whether its client heard the 451 or not."""
+
+    async def scene() -> None:
+        it = wired(Entra(), Graph(LOST_ANSWER))
+        delivery = it.relay.submit(submission())
+        await delivery.reply()
+        gone(delivery)
+
+        assert len(it.ledger) == 1
+
+    run(scene())
+
+
+def test_what_was_provably_not_sent_leaves_nothing_behind() -> None:
+    """Its repetition is no duplicate, and is not called one."""
+
+    async def scene() -> None:
+        it = wired(Entra(), Graph(*[Step(GraphUnreachable("no"), takes=False)] * 9))
+        delivery = it.relay.submit(submission())
+        assert (await delivery.reply()).code == 451
+        gone(delivery)
+
+        assert len(it.ledger) == 0
+
+    run(scene())
+
+
+# The end of the relay ---------------------------------------------------------------------------
+
+
+def test_the_end_waits_for_what_is_under_way() -> None:
+    """A restart loses no mail."""
+
+    async def scene() -> None:
+        it = wired(Entra(), Graph(SLOW))
+        reply = asyncio.create_task(it.relay.submit(submission()).reply())
+
+        assert await it.relay.finish(60) == 0
+        assert (await reply).code == 250
+        assert await it.relay.finish(60) == 0
+
+    run(scene())
+
+
+@pytest.mark.parametrize(("at_s", "is_unknown"), [(1.0, True), (0.0, False)])
+def test_what_takes_too_long_at_the_end_is_cut_and_said(at_s: float, is_unknown: bool) -> None:
+    """The client comes again; the log says whether it may have been sent."""
+
+    async def scene() -> None:
+        it = wired(Entra(latency_s=0.5), Graph(*[Step(latency_s=100)] * 2))
+        reply = asyncio.create_task(it.relay.submit(submission()).reply())
+        joined = it.relay.submit(submission(2, CONTENT + b"2"))
+        gone(joined)
+        await asyncio.sleep(at_s)
+
+        assert await it.relay.finish(0) == 2
+        assert str(await reply).startswith("421 4.3.2 ")
+        assert [outcome.is_cut for outcome in it.audit] == [True, True]
+        assert it.audit[0].is_unknown is is_unknown
+
+    run(scene())
+
+
+def test_who_waits_may_be_cancelled() -> None:
+    """The session ends with its client; the delivery does not."""
+
+    async def scene() -> None:
+        graph = Graph(SLOW)
+        it = wired(Entra(), graph)
+        delivery = it.relay.submit(submission())
+        waiting = asyncio.create_task(delivery.reply())
+        await asyncio.sleep(1)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        await it.relay.finish(60)
+
+        assert waiting.cancelled()
+        assert len(graph.taken) == 1
+
+    run(scene())

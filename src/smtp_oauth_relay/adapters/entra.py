@@ -1,12 +1,12 @@
-"""Gets tokens from Entra ID by MSAL, which blocks, hides the HTTP status and ignores the secret.
+"""The tokens: at hand for those who have one, asked for once for all who want the same.
 
-So it runs in threads of its own, over an HTTP client that notes what came, and with one
-application for each login: MSAL's cache knows no secret, and a shared one would give the token of
-the right password to a wrong one. The cache that counts is the one here.
+MSAL asks, in threads of its own, with one application for each login. The cache that counts is the
+one here: its key covers the secret, so a wrong one never finds the token of the right one.
 """
 
 import asyncio
 import hmac
+import logging
 import re
 import secrets
 from collections import OrderedDict
@@ -14,20 +14,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
-import httpx
-from msal import ConfidentialClientApplication
-
+from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.entra_http import RecordingHttp, open_entra_http
-from smtp_oauth_relay.adapters.outbound import Outbound, root_cause
-from smtp_oauth_relay.entra_protocol import EntraAnswer, read_token, refusal
+from smtp_oauth_relay.adapters.entra_msal import Application
+from smtp_oauth_relay.adapters.lanes import Lanes
+from smtp_oauth_relay.adapters.outbound import Outbound
+from smtp_oauth_relay.entra_protocol import needs_attention, read_token
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import BearerToken, Principal
+from smtp_oauth_relay.sign_in_guard import SignInGuard, Try
+
+logger = logging.getLogger(__name__)
 
 FRESH_S = 300.0
-"""A token with less life than this is renewed (MSAL's own measure)."""
+"""A token with less life than this is renewed (MSAL's own measure), while it goes on serving."""
 
 USABLE_S = 30.0
-"""A token with more life than this still serves while Entra ID does not answer."""
+"""A token with less life than this serves no more: it would expire on its way to Graph."""
+
+RENEWAL_PAUSE_S = 30.0
+"""After a renewal has failed, the next one waits so long; there is a token to go on with."""
 
 MAX_LOGINS = 1000
 """Logins that are remembered; the least recently used go first. About 12 kB each."""
@@ -35,11 +41,18 @@ MAX_LOGINS = 1000
 MAX_THREADS = 32
 """Token requests at once. A new login takes two round trips, so this is 160 a second at 100 ms."""
 
+MAX_THREADS_PER_TENANT = 8
+"""A tenant whose logins hang leaves the other threads to the other tenants."""
+
+TOLD_AGAIN_S = 3600.0
+"""How often the same trouble of one application is told in a line of its own."""
+
+_MAX_TOLD = 10_000
 _URL_SEGMENT = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.-]{0,252}[0-9A-Za-z])?")
 
 
 class EntraTokenSource:
-    """Gets tokens for Graph; a `relay.TokenSource`. Used on one event loop."""
+    """Gets tokens for Graph; a `courier.TokenSource`. Used on one event loop."""
 
     def __init__(
         self, authority_host: str, graph_endpoint: str, outbound: Outbound, *, timeout_s: float
@@ -57,46 +70,52 @@ class EntraTokenSource:
         self._timeout_s = timeout_s
         self._http = open_entra_http(outbound, authority_host, connections=MAX_THREADS)
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="entra")
+        self._lanes = Lanes(self._threads, MAX_THREADS_PER_TENANT)
         self._hash_key = secrets.token_bytes(32)
+        self._guard = SignInGuard()
         self._logins: OrderedDict[bytes, _Login] = OrderedDict()
+        self._asking: dict[bytes, _Login] = {}  # apart, so that guesses displace no token
         self._renewals: set[asyncio.Task[BearerToken]] = set()
+        self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     async def token(
-        self, principal: Principal, *, refused: BearerToken | None = None
+        self, principal: Principal, *, peer: str = "", refused: BearerToken | None = None
     ) -> BearerToken:
         """Return a token for Graph, from the cache if there is one.
 
         Those who ask for the same login at once share one request; when one of them is cancelled,
-        it goes on for the others.
+        it goes on for the others. A token that nears its end is renewed behind the scenes.
 
         Args:
             principal: whose token.
+            peer: the address of the client that wants it.
             refused: a token that Graph has just refused, which is not returned again.
 
         Raises:
             CredentialsRefused: Entra ID says no, for good.
             SignInUnavailable: Entra ID did not say.
         """
-        login = self._login(principal)
+        key = self._key(principal)
+        login = self._logins.get(key) or self._asking.get(key) or _Login(key)
         if refused and login.token and login.token.value == refused.value:
             login.token = None
-        if token := login.token_living(FRESH_S):
-            return replace(token, is_cached=True)
-        if login.renewal is None:
-            login.renewal = asyncio.create_task(self._renew(login, principal))
-            self._renewals.add(login.renewal)
-            login.renewal.add_done_callback(partial(self._settle, login))
-        return await asyncio.shield(login.renewal)
+        token = login.token_living(USABLE_S)
+        if token is None:
+            return await asyncio.shield(self._renewal(login, principal, peer))
+        self._logins.move_to_end(key)
+        if login.token_living(FRESH_S) is None:
+            self._renew_in_background(login, principal, peer)
+        return replace(token, is_cached=True)
 
     async def aclose(self) -> None:
         """Stop asking, and wait for the threads: their time-outs end them."""
         for renewal in self._renewals:
             renewal.cancel()
+        self._http.close()  # which ends a wait for a peer that drips, as no time-out does
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
-        self._http.close()
 
-    def _login(self, principal: Principal) -> "_Login":
-        """Return what is known of a login, under a key from which no secret can be read."""
+    def _key(self, principal: Principal) -> bytes:
+        """Return what stands for a login, and from which no secret can be read."""
         if not _URL_SEGMENT.fullmatch(principal.tenant):
             raise CredentialsRefused("the tenant is neither a UUID nor a domain name")
         if not principal.secret.value:
@@ -109,12 +128,35 @@ class EntraTokenSource:
         except UnicodeEncodeError as error:
             raise CredentialsRefused("the client secret is no Unicode text") from error
         message = b"".join(len(text).to_bytes(8, "big") + text for text in texts)
-        key = hmac.digest(self._hash_key, message, "sha256")
-        login = self._logins.setdefault(key, _Login(key))
-        self._logins.move_to_end(key)
-        if len(self._logins) > MAX_LOGINS:
-            self._logins.popitem(last=False)
-        return login
+        return hmac.digest(self._hash_key, message, "sha256")
+
+    def _renew_in_background(self, login: "_Login", principal: Principal, peer: str) -> None:
+        if asyncio.get_running_loop().time() < login.renew_after:
+            return
+        try:
+            _ = self._renewal(login, principal, peer)
+        except SignInUnavailable:
+            return  # Entra ID asked for a pause, and there is a token to go on with
+
+    def _renewal(
+        self, login: "_Login", principal: Principal, peer: str
+    ) -> "asyncio.Task[BearerToken]":
+        """Return the request for a login: the one that is under way, or a new one.
+
+        Raises:
+            CredentialsRefused: Entra ID has just said no to it.
+            SignInUnavailable: Entra ID wants no request now, or this client caused too many.
+        """
+        if login.renewal is not None:
+            return login.renewal
+        now = asyncio.get_running_loop().time()
+        self._guard.check(login.key, principal, now)
+        begun = None if login.is_proven else self._guard.begin(principal, peer, now)
+        self._asking[login.key] = login
+        login.renewal = asyncio.create_task(self._renew(login, principal))
+        self._renewals.add(login.renewal)
+        login.renewal.add_done_callback(partial(self._settle, login, principal, peer, begun))
+        return login.renewal
 
     async def _renew(self, login: "_Login", principal: Principal) -> BearerToken:
         loop = asyncio.get_running_loop()
@@ -123,85 +165,101 @@ class EntraTokenSource:
         application, login.application = login.application or self._application(principal), None
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await loop.run_in_executor(self._threads, application.ask)
-            token = read_token(answer, asked_at)
-        except (TimeoutError, SignInUnavailable) as error:
-            if old := login.token_living(USABLE_S):
-                return old
-            if isinstance(error, SignInUnavailable):
-                raise
+                answer = await self._lanes.run(principal.tenant, application.ask)
+        except TimeoutError as error:
             reason = f"Entra ID did not answer within {self._timeout_s:g} s"
             raise SignInUnavailable(reason) from error
-        login.token, login.application = token, application
-        return token
+        login.token, login.application = read_token(answer, asked_at), application
+        return login.token
 
-    def _application(self, principal: Principal) -> "_Application":
+    def _application(self, principal: Principal) -> Application:
         authority = f"{self._authority_host}/{principal.tenant}"
         http = RecordingHttp(self._http, self._timeout_s)
-        return _Application(principal, authority, self._scope, http)
+        return Application(principal, authority, self._scope, http)
 
-    def _settle(self, login: "_Login", renewal: asyncio.Task[BearerToken]) -> None:
-        """End a renewal, also one that nobody waits for any more."""
+    def _settle(
+        self,
+        login: "_Login",
+        principal: Principal,
+        peer: str,
+        begun: Try | None,
+        renewal: "asyncio.Task[BearerToken]",
+    ) -> None:
+        """Draw the conclusions of a request, also of one that nobody waits for any more."""
+        now = asyncio.get_running_loop().time()
         self._renewals.discard(renewal)
+        self._asking.pop(login.key, None)
         login.renewal = None
-        failed = renewal.cancelled() or renewal.exception() is not None
-        if failed and self._logins.get(login.key) is login:
-            del self._logins[login.key]
+        login.renew_after = now + RENEWAL_PAUSE_S
+        error = None if renewal.cancelled() else renewal.exception()
+        if begun is not None and not isinstance(error, CredentialsRefused):
+            self._guard.end(begun, principal, peer)
+        if isinstance(error, CredentialsRefused):
+            login.token = None
+            self._guard.refused(login.key, error, now)
+        elif isinstance(error, SignInUnavailable) and error.retry_after_s:
+            self._guard.pause(principal, error.retry_after_s, now)
+        if isinstance(error, CredentialsRefused | SignInUnavailable) and needs_attention(error):
+            self._tell(principal, error, now)
+        if login.token is None:
+            self._logins.pop(login.key, None)
+        elif error is None and not renewal.cancelled():
+            self._keep(login, now)
+
+    def _keep(self, login: "_Login", now: float) -> None:
+        """Remember a login that was granted a token; forget others that are of no use."""
+        login.is_proven, login.renew_after = True, 0.0
+        self._guard.granted(login.key)
+        self._logins[login.key] = login
+        self._logins.move_to_end(login.key)
+        while self._logins:
+            key, oldest = next(iter(self._logins.items()))
+            has_expired = oldest.token is None or oldest.token.expires_at <= now
+            if oldest is login or not (has_expired or len(self._logins) > MAX_LOGINS):
+                return
+            del self._logins[key]
+
+    def _tell(
+        self, principal: Principal, error: CredentialsRefused | SignInUnavailable, now: float
+    ) -> None:
+        """Say once an hour what an administrator has to do about an application."""
+        key = (principal.tenant, principal.client, error.reason)
+        if self._told.get(key, -TOLD_AGAIN_S) > now - TOLD_AGAIN_S:
+            return
+        self._told[key] = now
+        self._told.move_to_end(key)
+        if len(self._told) > _MAX_TOLD:
+            self._told.popitem(last=False)
+        logs.event(
+            logger,
+            logging.ERROR,
+            "login.needs_attention",
+            tenant=principal.tenant,
+            application=principal.client,
+            cause=error.reason,
+        )
 
 
 @dataclass(slots=True, eq=False)
 class _Login:
-    """What is known of one login. Used on the event loop alone."""
+    """What is known of one login. Used on the event loop alone.
+
+    Attributes:
+        key: stands for it.
+        token: the newest.
+        application: the one that got it.
+        renewal: the request that is under way.
+        renew_after: when the next renewal may begin in the background, on the loop's clock.
+        is_proven: Entra ID has granted it a token.
+    """
 
     key: bytes
     token: BearerToken | None = None
-    application: "_Application | None" = None
+    application: Application | None = None
     renewal: "asyncio.Task[BearerToken] | None" = None
+    renew_after: float = 0.0
+    is_proven: bool = False
 
     def token_living(self, life_s: float) -> BearerToken | None:
         now = asyncio.get_running_loop().time()
         return self.token if self.token and self.token.expires_at - now > life_s else None
-
-
-class _Application:
-    """MSAL's application of one login. Used by one thread at a time."""
-
-    def __init__(
-        self, principal: Principal, authority: str, scope: str, http: RecordingHttp
-    ) -> None:
-        self._principal = principal
-        self._authority = authority
-        self._scope = scope
-        self._http = http
-        self._msal: ConfidentialClientApplication | None = None
-
-    def ask(self) -> EntraAnswer:
-        """Ask for a new token; blocks.
-
-        Raises:
-            CredentialsRefused: Entra ID says no, for good.
-            SignInUnavailable: Entra ID did not say.
-        """
-        self._http.begin()
-        try:
-            if self._msal is None:
-                self._msal = self._sign_up()
-            self._msal.remove_tokens_for_client()
-            result = self._msal.acquire_token_for_client(scopes=[self._scope])
-        except httpx.HTTPError as error:
-            reason = f"Entra ID cannot be reached: {root_cause(error)}"
-            raise SignInUnavailable(reason) from error
-        except Exception as error:  # MSAL's own for 5xx, ValueError for 4xx, KeyError and more
-            raise refusal(self._http.last) from error
-        # Without a call MSAL repeats what it was told before, and so the last status still holds.
-        return replace(self._http.last, document=result)
-
-    def _sign_up(self) -> ConfidentialClientApplication:
-        """Make the application, which asks Entra ID for the tenant's addresses."""
-        return ConfidentialClientApplication(
-            self._principal.client,
-            client_credential=self._principal.secret.value,
-            authority=self._authority,
-            instance_discovery=False,
-            http_client=self._http,
-        )

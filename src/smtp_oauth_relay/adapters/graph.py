@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import httpx
+import yarl
 from httpx_aiohttp import AiohttpTransport
 
 from smtp_oauth_relay.adapters.outbound import NoCookies, Outbound, root_cause
@@ -74,7 +75,7 @@ def open_http(outbound: Outbound, endpoint: str, *, connections: int) -> httpx.A
 
 
 class GraphMailSender:
-    """Sends through Graph's sendMail; a `relay.MailSender`."""
+    """Sends through Graph's sendMail; a `courier.MailSender`."""
 
     def __init__(self, http: httpx.AsyncClient, endpoint: str, *, timeout_s: float) -> None:
         """Take over a client of `open_http`.
@@ -93,7 +94,7 @@ class GraphMailSender:
         if url.scheme != "https":
             raise ValueError(f"Graph is only spoken to by https: {endpoint}")
         self._origin = f"https://{url.netloc.decode()}"
-        self._address = (url.scheme, url.host, url.port)
+        self._address = yarl.URL(self._origin).origin()
         self._timeout_s = timeout_s
 
     async def aclose(self) -> None:
@@ -129,8 +130,10 @@ class GraphMailSender:
             content=body,
             extensions=_TIMEOUTS,
         )
-        url = request.url  # httpx has normalised it: `..` would have swallowed segments
-        if (url.scheme, url.host, url.port, url.raw_path) != (*self._address, path.encode()):
+        # httpx has normalised it, and aiohttp will once more: `..` would swallow segments.
+        final = yarl.URL(str(request.url))
+        parts = ("/", "v1.0", "users", mail.mailbox, "sendMail")
+        if final.origin() != self._address or final.parts != parts or final.query_string:
             raise MailboxUnknown("the mailbox would change the URL of the request")
         return request
 

@@ -164,7 +164,10 @@ def _proxy(address: str) -> Proxy:
     Raises:
         ValueError: a sentence without the address.
     """
-    parts = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+    except ValueError:
+        raise ValueError("not the address of a proxy: write http://host:port") from None
     if parts.scheme not in {"http", "https"}:
         raise ValueError(f"a proxy of the kind {parts.scheme!r} is not supported: use http://")
     try:

@@ -107,6 +107,8 @@ def _refuse_passphrase() -> str:
 
 def _file_problems(variable: str, what: str, path: Path) -> list[str]:
     try:
+        if not path.is_dir() and path.exists() and not path.is_file():  # a pipe would never open
+            return [f"{variable}: {path.absolute()} is no file, but a pipe or a device."]
         with path.open("rb") as file:
             file.read(1)
     except FileNotFoundError:

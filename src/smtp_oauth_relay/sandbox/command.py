@@ -12,12 +12,14 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.app import running_relay, with_signals
+from smtp_oauth_relay.errors import StartFailed
 from smtp_oauth_relay.sandbox import applicant
 from smtp_oauth_relay.sandbox.certificates import LOOPBACK_NAMES
 from smtp_oauth_relay.sandbox.directory import Application
@@ -36,24 +38,30 @@ async def run_sandbox(environ: Mapping[str, str], listen: str, folder: Path) -> 
     Args:
         environ: settings that are to differ from the sandbox's own, such as `LOG_LEVEL`.
         listen: where devices connect, as `SMTP_LISTEN`.
-        folder: where the accepted mails are put; made with the first of them.
+        folder: where the accepted mails are put.
 
     Raises:
         SettingsError: a setting of the environment cannot be used.
-        StartFailed: the port is taken.
+        StartFailed: the port is taken, or the folder cannot be made.
     """
     stopping = asyncio.Event()
     with_signals(lambda _: stopping.set())
-    inbox = Inbox(folder)
+    with closing(Inbox(folder)) as inbox:
+        await _run(environ, listen, inbox, stopping)
+    print("\nThe sandbox has ended.", flush=True)
+
+
+async def _run(
+    environ: Mapping[str, str], listen: str, inbox: "Inbox", stopping: asyncio.Event
+) -> None:
     async with StandIn([APPLICATION], on_mail=inbox.put, keep=_KEPT_MAILS) as stand_in:
         names = _settings(environ, listen, stand_in)
         settings = read_settings(names)
         logs.setup(settings.log_level, settings.log_format, settings.log_addresses)
         async with running_relay(settings, read_outbound(names)) as relay:
-            print(welcome(relay.addresses[0], stand_in, folder), flush=True)
+            print(welcome(relay.addresses[0], stand_in, inbox.folder), flush=True)
             await stopping.wait()
             await relay.drain(settings.drain_timeout)
-    print("\nThe sandbox has ended.", flush=True)
 
 
 def _settings(environ: Mapping[str, str], listen: str, stand_in: StandIn) -> dict[str, str]:
@@ -81,15 +89,28 @@ class Inbox:
     """Where the mails arrive: a file and a line on the terminal for each."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        """Make the folder.
+
+        Raises:
+            StartFailed: mails could not be put there.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartFailed(f"no mail can be put into {folder}: {error.strerror}") from error
+        self.folder = folder
         self._count = 0
+
+    def close(self) -> None:
+        """Take the folder away if no mail came."""
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def put(self, mail: AcceptedMail) -> None:
         """Take one mail that the stand-in has accepted."""
         self._count += 1
-        self._folder.mkdir(parents=True, exist_ok=True)
         stamp = mail.received_at.strftime("%Y%m%d-%H%M%S")
-        path = self._folder / f"{stamp}-{self._count:04d}-{mail.request_id[:8]}.eml"
+        path = self.folder / f"{stamp}-{self._count:04d}-{mail.request_id[:8]}.eml"
         path.write_bytes(mail.mime)
         print(arrival(mail, path), flush=True)
 

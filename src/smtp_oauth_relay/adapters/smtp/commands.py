@@ -9,7 +9,7 @@ from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused, parse_bdat, parse_mail, parse_rcpt
 from smtp_oauth_relay.adapters.smtp.content import Chunk, ChunkedContent, Content, ContentDecoder
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
-from smtp_oauth_relay.adapters.smtp.session import Door, SmtpSession
+from smtp_oauth_relay.adapters.smtp.session import Answering, Door, SmtpSession
 from smtp_oauth_relay.adapters.smtp.transfer import EXCESS_OCTETS
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
@@ -34,10 +34,10 @@ class Handler(Protocol):
         """
         ...
 
-    async def handle_DATA(
+    def handle_DATA(
         self, principal: Principal, envelope: Envelope, content: Content, client: str
-    ) -> Reply:
-        """Return the answer to a whole message."""
+    ) -> Answering | Reply:
+        """Take a whole message over, and return its answer or whoever will have it."""
         ...
 
 
@@ -268,7 +268,9 @@ class RelaySMTP(SmtpSession):
         self.reset()
         if content.is_out_of_memory and not content.is_too_large:
             return replies.NO_MEMORY
-        reply = await self.handler.handle_DATA(principal, envelope, content, self.peer_address)
+        answer = self.handler.handle_DATA(principal, envelope, content, self.peer_address)
+        del content  # it can be large, and the answer can take a minute
+        reply = answer if isinstance(answer, Reply) else await self.reply_of(answer)
         if reply.code == replies.ACCEPTED.code:
             self.note_progress()
         return reply

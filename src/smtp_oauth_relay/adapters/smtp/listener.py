@@ -22,6 +22,12 @@ BACKLOG = 512
 """How many devices may knock at once, as after a power cut, before the kernel turns one away."""
 
 
+_QUESTIONS = {
+    errno.EADDRINUSE: "is another relay running? SMTP_LISTEN (sandbox: --listen) sets the port",
+    errno.EACCES: "ports below 1024 are reserved for root",
+}
+
+
 class Apology(asyncio.Protocol):
     """What a client meets when no session could be made for it."""
 
@@ -77,9 +83,9 @@ class Listener(BaseController):
                 self._servers.append(await self._serve(address))
         except OSError as error:
             self.close()
+            question = _QUESTIONS.get(error.errno or 0, "is the name or address this machine's?")
             raise StartFailed(
-                f"cannot listen on {address}: {error.strerror or error}; "
-                "is another relay running, or the port reserved?"
+                f"cannot listen on {address}: {error.strerror or error}; {question}"
             ) from error
         for port in self.addresses:
             logs.event(

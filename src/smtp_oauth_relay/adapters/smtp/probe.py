@@ -80,10 +80,11 @@ def send_test(mail: TestMail, say: Callable[[str], None]) -> bool:
         say("        Name its issuer with --ca-file, or connect by the name in the certificate.")
     except ConnectionRefusedError:
         say(f"FAILED  nothing listens on {mail.host}:{mail.port}. Is the relay running?")
-    except TimeoutError:
-        say("FAILED  no answer. Is a firewall between here and the relay?")
-    except (OSError, smtplib.SMTPException) as error:
-        say(f"FAILED  {error}")
+    except OSError as error:  # smtplib's own are among them, and hide what they come from
+        if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+            say("FAILED  no answer. Is a firewall between here and the relay?")
+        else:
+            say(f"FAILED  {error}")
     else:
         return True
     return False

@@ -10,6 +10,7 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
@@ -40,6 +41,22 @@ _HTTP = frozenset(
 
 Command = Callable[[str], Awaitable[Reply | None]]
 """Takes the argument and returns the reply, or `None` if it has written its own."""
+
+
+class Answering(Protocol):
+    """Whoever answers for a message, and wants to know whether the client heard it."""
+
+    async def reply(self) -> Reply:
+        """Return what the client is to hear."""
+        ...
+
+    def heard(self) -> None:
+        """Note that the reply was written to the client."""
+        ...
+
+    def client_is_gone(self) -> None:
+        """Note that the client left before it was."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,12 @@ class SmtpSession(Connection):
         self._protocol_errors = 0
         self._unknown_verbs = 0
         self._idle_commands = 0
+        self._answering: Answering | None = None
+
+    def eof_received(self) -> bool:
+        """Note that most who close while they wait do not listen any more either."""
+        self._was_not_heard()
+        return super().eof_received()
 
     async def _handle_client(self) -> None:
         logs.session_id.set(secrets.token_hex(4))
@@ -84,6 +107,7 @@ class SmtpSession(Connection):
                 reply = await self._answer_command()
                 if reply is not None:
                     await self.write(reply)
+                    self._was_heard()
             await self.linger()
         except ClientGone:
             logs.event(logger, logging.DEBUG, "session.lost", client=self.peer_address)
@@ -92,9 +116,17 @@ class SmtpSession(Connection):
                 logger, logging.INFO, "session.broken", client=self.peer_address, cause=str(broken)
             )
             self.abort()
-        except asyncio.CancelledError as cancelled:
+            # asyncio tells nobody that a connection is lost whose handshake failed, so nothing may
+            # wait for that: what waits keeps 70 kB alive.
+            self.transport = None
+        except Exception as bug:  # outside of every command: the greeting
+            logs.event(logger, logging.ERROR, "session.bug", bug=bug)
+            self.abort()
+        except asyncio.CancelledError as cancelled:  # the client has gone, or a stop has cut it
+            self.abort()
             raise cancelled.with_traceback(None)  # noqa: B904 - it would hold on to the message
         finally:
+            self._was_not_heard()
             self._admission.leave(self)
             self.reset()
             self.close()
@@ -182,6 +214,25 @@ class SmtpSession(Connection):
             if self._idle_commands > MAX_IDLE_COMMANDS:
                 return replies.TOO_MANY_COMMANDS
         return await command(argument.decode(errors="surrogateescape").strip())
+
+    async def reply_of(self, answering: Answering) -> Reply:
+        """Wait for the answer to a message; whoever gives it hears whether the client read it."""
+        self._answering = answering
+        if self._reader.at_eof():
+            self._was_not_heard()
+        return await answering.reply()
+
+    def _was_heard(self) -> None:
+        if self.transport is None or self.transport.is_closing():  # the write met a broken line
+            self._was_not_heard()
+        if self._answering is not None:
+            self._answering.heard()
+            self._answering = None
+
+    def _was_not_heard(self) -> None:
+        if self._answering is not None:
+            self._answering.client_is_gone()
+            self._answering = None
 
     def note_progress(self) -> None:
         """Note that a message was accepted: commands that do nothing count anew."""
