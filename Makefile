@@ -13,7 +13,7 @@ REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help sandbox run test test-wheel test-all check format image lock clean
+.PHONY: help sandbox run test test-wheel test-all fuzz check format image lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -51,8 +51,12 @@ test-wheel: $(VENV)/.developer ## build the wheel and run the unit tests on what
 	"$$work/venv/bin/python" -m pytest -q -p no:cacheprovider -o pythonpath= tests/unit
 
 # Each part skips with its reason when something it needs is not installed; with CI=true it fails.
-test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the container image
-	$(BIN)/pytest -m "clients or browser or image"
+test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the image; fuzz, TLS scan
+	-@$(MAKE) --no-print-directory $(VENV)/.scanner
+	$(BIN)/pytest -m "clients or browser or image or fuzz or scan"
+
+fuzz: $(VENV)/.developer ## FUZZ_LINES (100000) spoilt lines over real sockets; FUZZ_SEED repeats a run
+	$(BIN)/pytest -m fuzz
 
 format: $(VENV)/.developer ## let ruff format and repair what it can
 	$(BIN)/ruff check --fix .
@@ -72,6 +76,7 @@ lock: $(VENV)/.developer ## compile requirements*.txt from pyproject.toml; UPGRA
 	$(COMPILE) $(UPGRADE) --group build -c requirements.txt -o requirements-build.txt
 	$(COMPILE) $(UPGRADE) --group dev -c requirements.txt -c requirements-build.txt \
 		-o requirements-dev.txt
+	$(COMPILE) $(UPGRADE) --group scan -o requirements-scan.txt
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) dist sandbox-mails .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -105,3 +110,11 @@ $(VENV)/.developer: $(VENV)/.ready requirements-dev.txt | $(VENV)/.installed
 	@$(PIP) --require-hashes -r requirements-dev.txt
 	@printf '%s\n' "$(CURDIR)" > $(VENV)/.ready
 	@touch $(VENV)/.installed $@
+
+# What holds our own dependencies back lives beside them.
+$(VENV)/.scanner: requirements-scan.txt | $(VENV)/.developer
+	@echo "Setting up sslyze in $(VENV)/scanner"
+	@rm -rf $(VENV)/scanner
+	@$(PYTHON) -m venv $(VENV)/scanner
+	@$(PIP:$(BIN)/%=$(VENV)/scanner/bin/%) --require-hashes -r requirements-scan.txt
+	@touch $@

@@ -1,6 +1,7 @@
 """Builds the relay out of its parts, runs it and ends it: the only place that wires."""
 
 import asyncio
+import gc
 import logging
 import re
 import secrets
@@ -247,6 +248,8 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
     signals: asyncio.Queue[str] = asyncio.Queue()
     with_signals(signals.put_nowait)
     async with running_relay(settings, outbound) as relay:
+        gc.collect()
+        gc.freeze()  # what is loaded now stays: to look through it again would stop the loop
         logs.event(logger, logging.INFO, "relay.ready", addresses=list(relay.addresses))
         name = await signals.get()
         logs.event(logger, logging.INFO, "relay.stopping", signal=name)

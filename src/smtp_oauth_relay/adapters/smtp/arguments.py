@@ -11,7 +11,7 @@ from smtp_oauth_relay.replies import Reply
 _PARAMETER = re.compile(r"(?P<keyword>[0-9A-Za-z][0-9A-Za-z-]*)(?:=(?P<value>[!-<>-~]+))?")
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 §5
 _SUBMITTER = re.compile(r"<>|(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")  # xtext, RFC 3461 §4
-_BDAT = re.compile(r"(?P<size>[0-9]{1,20})(?P<last> +LAST)?", re.IGNORECASE)
+_BDAT = re.compile(r"(?P<size>[0-9]{1,20})(?P<last> +LAST)?", re.ASCII | re.IGNORECASE)
 
 
 class Refused(Exception):

@@ -183,7 +183,8 @@ class SmtpSession(Connection):
             reply = await self._obey(line)
         except LineTooLong as error:
             is_auth = error.start.upper().startswith(b"AUTH")
-            reply = replies.AUTH_LINE_TOO_LONG if is_auth else replies.LINE_TOO_LONG
+            usual = replies.AUTH_LINE_TOO_LONG if is_auth else replies.LINE_TOO_LONG
+            reply = _unless_chunk(error.start, usual)
         except NotSmtp:
             reply = replies.NOT_SMTP
         except Refused as refused:
@@ -198,7 +199,7 @@ class SmtpSession(Connection):
 
     async def _obey(self, line: bytes) -> Reply | None:
         if line.translate(None, _CONTROLS) != line:
-            return replies.SYNTAX_WRONG
+            return _unless_chunk(line, replies.SYNTAX_WRONG)
         verb_octets, _, argument = line.partition(b" ")
         verb = verb_octets.decode("ascii", errors="replace").upper()
         command = self.commands.get(verb)
@@ -208,12 +209,12 @@ class SmtpSession(Connection):
             self._unknown_verbs += 1
             return replies.COMMAND_UNKNOWN
         if verb != "AUTH" and len(line) > MAX_COMMAND_OCTETS:
-            return replies.LINE_TOO_LONG
+            return _unless_chunk(line, replies.LINE_TOO_LONG)
         if verb in _IDLE_COMMANDS:
             self._idle_commands += 1
             if self._idle_commands > MAX_IDLE_COMMANDS:
                 return replies.TOO_MANY_COMMANDS
-        return await command(argument.decode(errors="surrogateescape").strip())
+        return await command(argument.decode(errors="surrogateescape").strip(" \t"))
 
     async def reply_of(self, answering: Answering) -> Reply:
         """Wait for the answer to a message; whoever gives it hears whether the client read it."""
@@ -246,3 +247,8 @@ class SmtpSession(Connection):
         if not reply.is_last and (has_strayed or self._protocol_errors > MAX_PROTOCOL_ERRORS):
             return replies.TOO_MANY_ERRORS
         return reply
+
+
+def _unless_chunk(line: bytes, usual: Reply) -> Reply:
+    """Return the reply to a line that is not read; after BDAT, octets follow that are no lines."""
+    return replies.CHUNK_SIZE_WRONG if line[:4].upper() == b"BDAT" else usual
