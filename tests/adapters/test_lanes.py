@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from smtp_oauth_relay.adapters.lanes import Lanes
+from tests.patience import until
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ async def test_a_tenant_has_no_more_threads_than_its_lane_is_wide(
 
     tasks = [asyncio.create_task(lanes.run("a", work)) for _ in range(5)]
     assert await lanes.run("b", lambda: "free") == "free"
+    await until(lambda: len(began) >= 2, "both places of the lane are taken")
     assert len(began) == 2
     gate.set()
 

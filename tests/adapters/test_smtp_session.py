@@ -329,6 +329,20 @@ async def test_a_stop_tells_idle_sessions(relay: Served) -> None:
             await asyncio.open_connection("127.0.0.1", relay.port)
 
 
+async def test_a_stop_waits_for_the_end_of_tls(relay: Served) -> None:
+    """Last words are not cut off by the end of the process."""
+    async with relay.logged_in() as idle:
+        await relay.running.drain(5)
+        still_open = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, RelaySMTP) and each.transport is not None
+        ]
+
+        assert still_open == []
+        assert str(await idle.answer()) == STOPPING
+
+
 async def test_a_stop_in_the_middle_of_a_message(relay: Served) -> None:
     """What has no final dot yet is the client's, which will send it to the next relay."""
     async with relay.logged_in() as dialogue:

@@ -99,6 +99,11 @@ class SmtpSession(Connection):
         self._was_not_heard()
         return super().eof_received()
 
+    def connection_lost(self, error: Exception | None) -> None:
+        """Leave the place to somebody else; not before, since the end of TLS takes its time."""
+        super().connection_lost(error)
+        self._admission.leave(self)
+
     async def _handle_client(self) -> None:
         logs.session_id.set(secrets.token_hex(4))
         try:
@@ -127,8 +132,9 @@ class SmtpSession(Connection):
             raise cancelled.with_traceback(None)  # noqa: B904 - it would hold on to the message
         finally:
             self._was_not_heard()
-            self._admission.leave(self)
             self.reset()
+            if self.transport is None:
+                self._admission.leave(self)
             self.close()
 
     async def _arrive(self) -> None:
