@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import tracemalloc
 
 import pytest
@@ -324,3 +325,55 @@ async def test_an_ipv6_network_counts_as_one_client(relay: Served) -> None:
     answers = [books.admit(guest) is None for guest in guests]
 
     assert answers == [True, False, True]
+
+
+# Many at once -------------------------------------------------------------------------------------
+
+
+def open_files() -> int:
+    """Return how many files and sockets this process has open; 0 where the system does not say."""
+    folder = "/proc/self/fd"
+    return len(os.listdir(folder)) if os.path.exists(folder) else 0
+
+
+async def test_more_than_there_are_places(stand_in: StandIn) -> None:
+    """A hundred devices that knock after a power cut: some are served, all are answered."""
+    before = open_files()
+    async with serving(stand_in, MAX_SESSIONS="20") as relay:
+
+        async def knock() -> int:
+            async with connected(relay.port) as dialogue:
+                code = (await dialogue.answer()).code
+                if code == 220:
+                    await is_full.wait()
+                else:
+                    refused.append(code)
+                    if len(refused) == 100:
+                        is_full.set()
+                return code
+
+        is_full, refused = asyncio.Event(), list[int]()
+        codes = await asyncio.gather(*(knock() for _ in range(120)))
+
+        assert sorted(codes) == [220] * 20 + [421] * 100
+        await until(lambda: not len(relay.running._admission), "all have gone")
+        assert (await relay.submit()).short == "250 2.0.0"
+    await until(lambda: open_files() <= before + 8, "their sockets, too")
+
+
+async def test_a_client_that_never_reads_over_tls(
+    relay: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS has buffers of its own, which must not be filled without end either."""
+    monkeypatch.setattr(connection, "WRITE_S", SOON_S)
+    async with relay.logged_in() as dialogue:
+        await dialogue.ask(f"MAIL FROM:<{MAILBOX}>")
+        transport = dialogue.writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+        command = f"RCPT TO:<{RECIPIENT}>\r\n".encode()
+        while len(relay.running._admission):
+            dialogue.writer.write(command * 1000)
+            await asyncio.sleep(SOON_S)
+
+    assert memory_of(relay).used == 0
