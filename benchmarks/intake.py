@@ -29,10 +29,10 @@ from aiosmtpd.smtp import SMTP
 
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters.smtp.admission import Admission
-from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.content import Content
 from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
+from smtp_oauth_relay.adapters.smtp.policy import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
 from smtp_oauth_relay.adapters.smtp.session import Door
 from smtp_oauth_relay.model import Envelope, Principal

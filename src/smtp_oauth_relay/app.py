@@ -21,10 +21,10 @@ from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
 from smtp_oauth_relay.adapters.machine import memory_octets
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.adapters.smtp.admission import Admission
-from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
+from smtp_oauth_relay.adapters.smtp.policy import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.session import Door
 from smtp_oauth_relay.adapters.tls import server_context
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource

@@ -232,6 +232,21 @@ async def test_a_header_that_does_not_come(
         assert await dialogue.is_closed()
 
 
+async def test_a_header_that_drips_in(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is for the whole header."""
+    monkeypatch.setattr(session, "PROXY_HEADER_S", 0.3)
+    async with serving(stand_in, **BEHIND) as relay, connected(relay.port) as dialogue:
+        closed = asyncio.create_task(dialogue.is_closed())
+        for octet in b"PROXY UNKNOWN" + b" " * 80:
+            if closed.done():
+                break
+            dialogue.writer.write(bytes([octet]))
+            await asyncio.wait({closed}, timeout=0.05)
+
+        assert closed.done()
+        assert await closed
+
+
 async def test_a_header_from_anybody_else(stand_in: StandIn, log: io.StringIO) -> None:
     """Nobody can claim to be somebody else: it is an unknown command."""
     settings = {**BEHIND, "PROXY_PROTOCOL_FROM": "192.0.2.0/24"}

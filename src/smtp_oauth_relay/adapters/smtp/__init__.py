@@ -4,9 +4,11 @@ listener.py      serves on the running loop (aiosmtpd: Controller)
 admission.py     who may come in, how many of them, and the end of all of them
 clients.py       clients by their addresses: what counts as one, and which may come
 connection.py    one connection: TLS, waits that end, replies that must be read (aiosmtpd: SMTP)
+small_tls.py     asyncio's TLS with small buffers
 proxy_header.py  whom a load balancer brings (aiosmtpd: proxy_protocol)
 session.py       the life of one session: reads commands, writes replies (aiosmtpd: _handle_client)
 commands.py      what each command does, and in which order they may come (aiosmtpd: smtp_*)
+policy.py        by which rules sessions go, and who is behind them
 arguments.py     the grammar of what follows MAIL, RCPT, BDAT (aiosmtpd: _getaddr, _getparams)
 sasl.py          AUTH PLAIN and LOGIN, asynchronous (aiosmtpd: auth_PLAIN, auth_LOGIN)
 wire.py          lines of commands from the client, bounded (aiosmtpd: StreamReader)

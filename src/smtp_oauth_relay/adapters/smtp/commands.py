@@ -1,15 +1,12 @@
 """What each SMTP command does, and in which order they may come (RFC 5321 §4.1)."""
 
-from dataclasses import dataclass
-from typing import Protocol
-
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters.smtp import sasl
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused, parse_bdat, parse_mail, parse_rcpt
 from smtp_oauth_relay.adapters.smtp.content import Chunk, ChunkedContent, Content, ContentDecoder
-from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
-from smtp_oauth_relay.adapters.smtp.session import Answering, Door, SmtpSession
+from smtp_oauth_relay.adapters.smtp.policy import Handler, SessionPolicy
+from smtp_oauth_relay.adapters.smtp.session import Door, SmtpSession
 from smtp_oauth_relay.adapters.smtp.transfer import EXCESS_OCTETS
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
@@ -20,46 +17,6 @@ MAX_FAILED_LOGINS = 3
 IDLE_BEFORE_AUTH_S = 30.0
 IDLE_AFTER_AUTH_S = 300.0  # RFC 5321 §4.5.3.2.7
 IDLE_WHEN_CROWDED_S = 10.0
-
-
-class Handler(Protocol):
-    """What the relay does behind the protocol; `handler.py` has it."""
-
-    async def sign_in(self, credentials: sasl.Credentials, client: str) -> Principal:
-        """Return who logs in.
-
-        Raises:
-            CredentialsRefused: this login will never work; some time has passed since it came.
-            SignInUnavailable: it may work later.
-        """
-        ...
-
-    def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: Content, client: str
-    ) -> Answering | Reply:
-        """Take a whole message over, and return its answer or whoever will have it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPolicy:
-    """What is the same in every session.
-
-    Attributes:
-        hostname: how the relay names itself.
-        greeting: the text after the name in the banner.
-        requires_tls: whether nothing of interest may happen before STARTTLS.
-        max_message_octets: announced as SIZE (RFC 1870).
-        max_recipients: how many RCPT one message may have.
-        memory: what the messages of all sessions may take.
-    """
-
-    hostname: str
-    greeting: str
-    requires_tls: bool
-    max_message_octets: int
-    max_recipients: int
-    memory: MemoryBudget
 
 
 class RelaySMTP(SmtpSession):

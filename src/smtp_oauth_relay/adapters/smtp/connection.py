@@ -6,7 +6,6 @@ follow a handshake. Content does not go through its reader: see `transfer.py`.
 
 import asyncio
 import ssl
-from asyncio import sslproto
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -16,6 +15,12 @@ from aiosmtpd.smtp import SMTP
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters.smtp.arguments import Refused
 from smtp_oauth_relay.adapters.smtp.clients import plain_address
+from smtp_oauth_relay.adapters.smtp.small_tls import (
+    CONTENT_OCTETS,
+    RECORD_OCTETS,
+    SmallBufferTLS,
+    feed,
+)
 from smtp_oauth_relay.adapters.smtp.transfer import Decoder, Transfer
 from smtp_oauth_relay.adapters.smtp.wire import ClientGone, Wire
 from smtp_oauth_relay.replies import Reply
@@ -24,27 +29,14 @@ HANDSHAKE_S = 10
 WRITE_S = 30.0
 LINGER_S = 2.0
 MAX_UNREAD_REPLIES = 64 * 1024
-RECORD_OCTETS = 16 * 1024
-CONTENT_OCTETS = 64 * 1024
-"""What is read of TLS at a time: in commands one record at most, in content more for less work."""
+
+_AMID_CONTENT = (replies.FAR_TOO_LARGE, replies.CHUNK_SIZE_WRONG)
 
 T = TypeVar("T")
 
 
 class ConnectionBroken(Exception):
     """TLS could not be set up, or the client does not read."""
-
-
-class SmallBufferTLS(sslproto.SSLProtocol):
-    """asyncio's TLS with a read buffer of one record, where its own takes 256 KiB a session."""
-
-    max_size = RECORD_OCTETS
-
-    def resize(self, octets: int) -> None:
-        """Read so many octets at a time from now on."""
-        self.max_size = octets  # type: ignore[misc]  # asyncio reads it of the instance
-        self._ssl_buffer = bytearray(octets)
-        self._ssl_buffer_view = memoryview(self._ssl_buffer)
 
 
 class Connection(SMTP):
@@ -164,6 +156,7 @@ class Connection(SMTP):
         self._writer.write(f"{reply}\r\n".encode("ascii"))
         if isinstance(reply, Reply) and reply.is_last:
             self.is_over = True
+            self._is_cut_off = reply in _AMID_CONTENT
         try:
             async with asyncio.timeout(WRITE_S):
                 await self._writer.drain()
@@ -201,22 +194,19 @@ class Connection(SMTP):
         self.is_over = True  # whatever goes wrong here: what comes next is content and no command
         transfer = Transfer(decoder, self.loop)
         self._transfer = transfer
-        self._resize_buffer(CONTENT_OCTETS)
+        self._read_tls_by(CONTENT_OCTETS)
         try:
             transfer.take(await self.wire.take())
             while not transfer.is_done:
                 await self._wait_for(transfer)
             self.wire.give_back(transfer.rest())
-        except Refused as refused:
-            self._is_cut_off = refused.reply is replies.FAR_TOO_LARGE
-            raise
         finally:
             self._transfer = None
             transfer.end()
-            self._resize_buffer(RECORD_OCTETS)
+            self._read_tls_by(RECORD_OCTETS)
         self.is_over = False
 
-    def _resize_buffer(self, octets: int) -> None:
+    def _read_tls_by(self, octets: int) -> None:
         if isinstance(self._tls_protocol, SmallBufferTLS):
             self._tls_protocol.resize(octets)
 
@@ -270,7 +260,7 @@ class Connection(SMTP):
         self.transport.set_write_buffer_limits(MAX_UNREAD_REPLIES)
         self.wire.forget()
         plain.resume_reading()  # the reader of commands may have stopped it
-        _feed(protocol, first)
+        feed(protocol, first)
         try:
             await handshake
         except OSError as error:  # those of OpenSSL, too
@@ -299,13 +289,3 @@ class Connection(SMTP):
         if self.transport is not None:
             self.transport.close()
             self._cutting = self.loop.call_later(WRITE_S, self.abort)
-
-
-def _feed(protocol: asyncio.BufferedProtocol, octets: bytes) -> None:
-    """Hand over what has been read already, as a transport would."""
-    while octets:
-        buffer = memoryview(protocol.get_buffer(-1))
-        count = min(len(buffer), len(octets))
-        buffer[:count] = octets[:count]
-        protocol.buffer_updated(count)
-        octets = octets[count:]

@@ -11,7 +11,8 @@ from aiosmtpd.controller import BaseController
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp.admission import Admission
-from smtp_oauth_relay.adapters.smtp.commands import Handler, RelaySMTP, SessionPolicy
+from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
+from smtp_oauth_relay.adapters.smtp.policy import Handler, SessionPolicy
 from smtp_oauth_relay.adapters.smtp.session import Door
 from smtp_oauth_relay.errors import StartFailed
 from smtp_oauth_relay.setting_values import ListenAddress

@@ -19,7 +19,7 @@ from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused
 from smtp_oauth_relay.adapters.smtp.clients import Network, is_within
 from smtp_oauth_relay.adapters.smtp.connection import Connection, ConnectionBroken
-from smtp_oauth_relay.adapters.smtp.proxy_header import ProxyHeaderMalformed
+from smtp_oauth_relay.adapters.smtp.proxy_header import ProxyHeader, ProxyHeaderMalformed
 from smtp_oauth_relay.adapters.smtp.sasl import MAX_LINE_OCTETS
 from smtp_oauth_relay.adapters.smtp.wire import ClientGone, LineTooLong, NotSmtp
 from smtp_oauth_relay.replies import Reply
@@ -172,13 +172,18 @@ class SmtpSession(Connection):
 
     async def _read_proxy_header(self) -> None:
         """Learn from the load balancer who the client is; it says so before anything else."""
-        octets = b""
-        try:
+
+        async def read() -> ProxyHeader:
+            octets = b""
             while (header := proxy_header.parse(octets)) is None:
-                octets += await self.wait_for_client(self.wire.chunk, PROXY_HEADER_S)
+                octets += await self.wire.chunk()
+            self.wire.give_back(octets[header.octets :])
+            return header
+
+        try:
+            header = await self.wait_for_client(read, PROXY_HEADER_S)
         except (ProxyHeaderMalformed, Refused) as error:
             raise ConnectionBroken(f"no PROXY header: {error}") from error
-        self.wire.give_back(octets[header.octets :])
         if header.client:
             self.peer_address = header.client
 
