@@ -61,7 +61,7 @@ class Dropping:
         """Let everybody in."""
         return Principal(*PRINCIPAL, credentials.password)
 
-    async def take(self, content: bytes) -> None:
+    def take(self, content: bytes) -> None:
         """Drop it."""
 
 
@@ -71,11 +71,11 @@ PRINCIPAL = ("11111111-1111-4111-8111-111111111111", "aaaaaaaa-aaaa-4aaa-8aaa-aa
 class OwnHandler(Dropping):
     """For the relay's intake."""
 
-    async def handle_DATA(
+    def handle_DATA(
         self, principal: Principal, envelope: Envelope, content: Content, client: str
     ) -> Reply:
         """Take the whole message."""
-        await self.take(content.content())
+        self.take(content.content())
         return replies.ACCEPTED
 
 
@@ -84,7 +84,7 @@ class StockHandler(Dropping):
 
     async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
         """Take the whole message."""
-        await self.take(envelope.content)
+        self.take(envelope.content)
         return "250 OK"
 
 

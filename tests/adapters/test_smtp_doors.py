@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from smtp_oauth_relay.adapters.smtp import connection, listener, session
+from smtp_oauth_relay.adapters.smtp import connection, listener, probe, session
 from smtp_oauth_relay.sandbox import Fault, StandIn
 from tests.adapters.test_smtp_proxy_header import version_2
 from tests.canary import SECRET
@@ -165,6 +165,12 @@ async def test_a_network_that_may_come(stand_in: StandIn) -> None:
     """Who is on the list notices nothing of it."""
     async with serving(stand_in, CLIENT_NETWORKS="127.0.0.0/8") as relay:
         assert (await relay.submit()).short == "250 2.0.0"
+
+
+async def test_a_relay_that_refuses_the_probe_is_healthy(stand_in: StandIn) -> None:
+    """A container is not restarted because it lets only printers in."""
+    async with serving(stand_in, CLIENT_NETWORKS="192.0.2.0/24") as relay:
+        assert await asyncio.to_thread(probe.is_healthy, "127.0.0.1", relay.port)
 
 
 # Load balancers ---------------------------------------------------------------------------------

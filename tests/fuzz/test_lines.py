@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from smtp_oauth_relay.adapters.smtp import connection
 from tests.canary import SECRET
 from tests.dialogue import plain
 from tests.serving import MAIL, MAILBOX, RECIPIENT, USER_NAME
@@ -170,8 +171,11 @@ def _is_last(reply: str) -> bool:
     return reply[:3] in ("221", "421") or "closing the connection" in reply
 
 
-def test_lines_that_nobody_would_say(log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_that_nobody_would_say(
+    log: io.StringIO, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever tries for a day finds nothing that we have not found."""
+    monkeypatch.setattr(connection, "LINGER_S", 0.01)
     count = int(os.environ.get("FUZZ_LINES", "") or 100_000)
     seed = int(os.environ.get("FUZZ_SEED", "") or secrets.randbelow(10**9))
     with capsys.disabled():

@@ -30,8 +30,6 @@ WRITE_S = 30.0
 LINGER_S = 2.0
 MAX_UNREAD_REPLIES = 64 * 1024
 
-_AMID_CONTENT = (replies.FAR_TOO_LARGE, replies.CHUNK_SIZE_WRONG)
-
 T = TypeVar("T")
 
 
@@ -156,7 +154,7 @@ class Connection(SMTP):
         self._writer.write(f"{reply}\r\n".encode("ascii"))
         if isinstance(reply, Reply) and reply.is_last:
             self.is_over = True
-            self._is_cut_off = reply in _AMID_CONTENT
+            self._is_cut_off = reply is replies.FAR_TOO_LARGE
         try:
             async with asyncio.timeout(WRITE_S):
                 await self._writer.drain()
