@@ -9,11 +9,12 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 IMAGE = $(shell sed -n 's/^image = "\(.*\)"$$/\1/p' pyproject.toml)
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' src/smtp_oauth_relay/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
+MINUTES = 5
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help sandbox run test test-wheel test-all fuzz check format image lock clean
+.PHONY: help sandbox run test test-wheel test-all fuzz soak check format image lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +58,9 @@ test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the
 
 fuzz: $(VENV)/.developer ## FUZZ_LINES (100000) spoilt lines over real sockets; FUZZ_SEED repeats a run
 	$(BIN)/pytest -m fuzz
+
+soak: $(VENV)/.developer ## twenty devices, random faults and hang-ups for MINUTES=5; three ledgers must agree
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 format: $(VENV)/.developer ## let ruff format and repair what it can
 	$(BIN)/ruff check --fix .

@@ -4,11 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from smtp_oauth_relay.courier import Courier
 from smtp_oauth_relay.errors import DeliveryFailed
 from smtp_oauth_relay.ledger import Ledger
-from smtp_oauth_relay.message import SenderMailbox
+from smtp_oauth_relay.message import Rules, compose
 from smtp_oauth_relay.model import (
     BearerToken,
     Envelope,
@@ -179,6 +180,14 @@ def wired(
         jitter=lambda: 0.5,
     )
     ledger, audit = Ledger(b"key"), list[Outcome]()
-    policy = policy or Policy("@", SenderMailbox.HEADER)
-    relay = Relay(entra, courier, ledger, Shares(room), audit.append, policy)
+    policy = policy or Policy("@")
+    relay = Relay(entra, Clockless(), courier, ledger, Shares(room), audit.append, policy)
     return Wired(relay, ledger, audit)
+
+
+class Clockless:
+    """Composes every mail at the same moment; a `relay.Composer`."""
+
+    async def compose(self, submission: Submission) -> OutgoingMail:
+        """Return the mail for Graph."""
+        return compose(submission, Rules("relay.example"), datetime(2026, 11, 23, tzinfo=UTC))

@@ -17,7 +17,17 @@ from smtp_oauth_relay.sandbox import Application, Fault, StandIn
 from tests import canary
 from tests.canary import CONTENT, SECRET
 from tests.dialogue import Answer, connected, plain
-from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, USER_NAME, Served, mail_from, serving
+from tests.serving import (
+    CONTOSO,
+    MAIL,
+    MAILBOX,
+    RECIPIENT,
+    USER_NAME,
+    Served,
+    as_sent,
+    mail_from,
+    serving,
+)
 
 DEVICES = 40
 ATTACHMENT = bytes(range(256)) * 1000
@@ -57,7 +67,7 @@ async def test_a_scan_arrives_as_it_was_sent(relay: Served) -> None:
     reply = await asyncio.to_thread(send_with_smtplib, relay, message, recipients)
 
     (mail,) = relay.stand_in.accepted
-    sent, arrived = message.as_bytes(), mail.mime
+    sent, arrived = as_sent(message.as_bytes()), as_sent(mail.mime)
     header, _, body = arrived.partition(b"\r\n\r\n")
     sent_header, _, sent_body = sent.partition(b"\r\n\r\n")
     assert header == sent_header + b"\r\nBcc: hidden@fabrikam.example"
@@ -80,7 +90,7 @@ async def test_a_long_list_of_hidden_recipients(relay: Served) -> None:
 
     (mail,) = relay.stand_in.accepted
     assert answer.short == "250 2.0.0"
-    assert mail.recipients == (RECIPIENT, *recipients)
+    assert mail.recipients == tuple(recipients)
     assert max(map(len, mail.mime.split(b"\r\n"))) <= 998
 
 
@@ -117,7 +127,7 @@ async def test_three_megabytes(relay: Served) -> None:
     answer = await relay.submit(content)
 
     assert answer.short == "250 2.0.0"
-    assert relay.stand_in.accepted[0].mime == content
+    assert as_sent(relay.stand_in.accepted[0].mime) == content
 
 
 async def test_several_tenants_at_once() -> None:

@@ -19,7 +19,7 @@ from tests.canary import SECRET
 from tests.dialogue import Dialogue, stuffed
 from tests.patience import until
 from tests.processes import Program, port_of, program, run, settings_for
-from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, USER_NAME
+from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, USER_NAME, as_sent
 
 STOPPING = "421 4.3.2 The relay is shutting down, try again"
 
@@ -69,7 +69,7 @@ async def test_a_signal_ends_it_cleanly(stand_in: StandIn, number: signal.Signal
         assert await relay.ended() == 0
         await asyncio.gather(idle.close(), busy.close())
 
-    assert [mail.mime for mail in stand_in.accepted] == [MAIL]
+    assert [as_sent(mail.mime) for mail in stand_in.accepted] == [MAIL]
     assert f"relay.stopping           signal={number.name}" in relay.output
     assert "relay.stopped            cut=0" in relay.output
     assert "Traceback" not in relay.output

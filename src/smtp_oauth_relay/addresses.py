@@ -1,11 +1,11 @@
-"""Mail addresses: the strict paths of MAIL and RCPT, the loose lists of header fields.
+"""Mail addresses: the strict paths of MAIL and RCPT, and when two spellings name one mailbox.
 
-Strict where an address is taken up (RFC 5321 §4.1.2), since it goes on into a URL and into header
-fields; tolerant where a device has written a list for people to read (RFC 5322 §3.4).
+Strict by RFC 5321 §4.1.2, since an address goes on into a URL and into header fields. The loose
+lists of header fields are read by `address_list`.
 """
 
-import contextlib
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from smtp_oauth_relay.errors import AddressMalformed, AddressNotAscii
@@ -25,6 +25,7 @@ _QUOTED_STRING = rf'"(?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*"'
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 _MAILBOX = rf"(?P<local>{_DOT_STRING}|{_QUOTED_STRING})@(?P<domain>{_DOMAIN})"
 
+_QUOTED_PAIR = re.compile(r"\\(.)")
 _MAILBOX_ONLY = re.compile(_MAILBOX)
 _PATH = re.compile(
     rf"[ \t]*(?:<(?:(?:@{_DOMAIN},?)+:)?(?P<bracketed>{_MAILBOX})>"  # A-d-l: is ignored, §4.1.1.3
@@ -94,93 +95,44 @@ def require_ascii(mailbox: str) -> None:
         raise AddressNotAscii("a mailbox outside ASCII without SMTPUTF8")
 
 
-# RFC 5322 §3.4 as devices write it: quoted strings and comments are skipped whole, what stands in
-# angle brackets is the address, commas and semicolons separate, and a colon ends a group's name.
-# The quantifiers that give nothing back (`++`) keep the time in proportion to the length.
-_QUOTED = r'"(?:[^"\\]++|\\.)*+"?'
-_TOKEN = re.compile(
-    rf"(?P<quoted>{_QUOTED})"
-    rf'|(?P<angle><(?:[^<>"]++|{_QUOTED})*+>?)'
-    r"|(?P<separator>[,;:])"
-    r"|(?P<open>\()"
-    r"|(?P<other>[^\"<(,;:]++)",
-    re.DOTALL,
-)
-_COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
-_BLANKS = " \t\r\n"  # RFC 5322 §2.2.2; Python's own strip and split take many more for blanks
-_WORD = re.compile(rf"[^{_BLANKS}]+")
-
-
-def listed_mailboxes(value: str) -> tuple[str, ...]:
-    """Return the mailboxes that an address list names, in order.
-
-    Display names, groups, comments and folding are understood; what is no mailbox, or could be
-    more than one, is passed over. Takes time in proportion to the length, whatever stands in the
-    value.
-
-    Args:
-        value: the value of a To, Cc, Bcc, From or Sender field.
-    """
-    mailboxes: list[str] = []
-    bare: list[str] = []
-    angles: list[str] = []
-    position = 0
-    while match := _TOKEN.match(value, position):
-        position = match.end()
-        if match.lastgroup == "open":
-            position = _end_of_comment(value, position)
-        elif match.lastgroup == "angle":
-            angles.append(match[0])
-        elif match.lastgroup != "separator":
-            bare.append(match[0])
-        elif bare or angles:
-            if match[0] != ":":  # which ends the name of a group
-                mailboxes += _mailbox_of_entry("".join(bare), angles)
-            bare, angles = [], []
-    return (*mailboxes, *_mailbox_of_entry("".join(bare), angles))
-
-
-def _end_of_comment(value: str, position: int) -> int:
-    """Return where the comment ends whose opening bracket stands before the position."""
-    depth = 1
-    for mark in _COMMENT_MARK.finditer(value, position):
-        depth += {"(": 1, ")": -1}.get(mark[0], 0)
-        if depth == 0:
-            return mark.end()
-    return len(value)
-
-
-def _mailbox_of_entry(bare: str, angles: list[str]) -> list[str]:
-    """Return the one mailbox of an entry, else nothing.
-
-    Args:
-        bare: all that stands in no angle brackets.
-        angles: all that does, with the brackets.
-    """
-    if angles:
-        words = [_without_route(angle[1:].removesuffix(">").strip(_BLANKS)) for angle in angles]
-    elif "@" in bare:
-        words = [bare.strip(_BLANKS)] if '"' in bare else _WORD.findall(bare)
-    else:
-        return []
-    candidates = [word for word in words if "@" in word]
-    if len(candidates) != 1:
-        return []
-    with contextlib.suppress(AddressMalformed):
-        return [check_mailbox(candidates[0])]
-    return []
-
-
-def _without_route(address: str) -> str:
-    """Return the address without the hosts that it is to pass (obs-route, RFC 5322 §4.4)."""
-    return address.partition(":")[2].lstrip(_BLANKS) if address.startswith("@") else address
-
-
-def without_case(mailbox: str) -> bytes:
-    """Return what two spellings of one mailbox have in common.
+def key_of(mailbox: str) -> str:
+    """Return what all spellings of one mailbox have in common.
 
     Case is ignored in the local part too: Exchange does so, RFC 5321 §2.4 leaves it to the
-    receiving host. Beyond ASCII it counts: Unicode's rules would take `ß` for `ss`, which are two
-    mailboxes, and a mailbox named twice does less harm than one that is forgotten.
+    receiving host. `"a"@x` is `a@x`, and a domain in A-labels (`xn--…`, RFC 5890) is the same in
+    U-labels. But `ß` is no `ss`: they are two mailboxes, and one that is named twice does less harm
+    than one that is forgotten.
+
+    Args:
+        mailbox: bare `local@domain`.
     """
-    return mailbox.encode().lower()
+    if mailbox.isascii() and '"' not in mailbox and "--" not in mailbox:
+        return mailbox.lower()
+    local, _, domain = mailbox.rpartition("@")
+    if local.startswith('"'):
+        local = _QUOTED_PAIR.sub(r"\1", local[1:-1])
+    return f"{_folded(local)}@{'.'.join(map(_u_label, domain.split('.')))}"
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+
+
+def _u_label(label: str) -> str:
+    label = _folded(label)
+    if not label.startswith("xn--"):
+        return label
+    try:
+        decoded = _folded(label[4:].encode("ascii").decode("punycode"))
+    except ValueError:  # no punycode at all
+        return label
+    return label if decoded.isascii() else decoded
+
+
+def a_labels(domain: str) -> str:
+    """Return a domain in ASCII, as DNS knows it (RFC 5890); one that is ASCII stays as it is."""
+    labels = (_folded(label) if not label.isascii() else label for label in domain.split("."))
+    return ".".join(
+        label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}"
+        for label in labels
+    )

@@ -3,23 +3,23 @@
 import asyncio
 import gc
 import logging
-import re
 import secrets
-import signal
-import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay import settings as configuration
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.audit import log_outcome
+from smtp_oauth_relay.adapters.composer import Composer
+from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
-from smtp_oauth_relay.adapters.machine import memory_octets
+from smtp_oauth_relay.adapters.machine import host_name, memory_octets
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
+from smtp_oauth_relay.adapters.signals import with_signals
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
@@ -30,9 +30,11 @@ from smtp_oauth_relay.adapters.tls import server_context
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.ledger import Ledger
-from smtp_oauth_relay.message import SenderMailbox
+from smtp_oauth_relay.message import Rules
 from smtp_oauth_relay.pacing import Pacing
+from smtp_oauth_relay.recipients import HeaderRecipients
 from smtp_oauth_relay.relay import Policy, Relay
+from smtp_oauth_relay.sender import SenderMailbox
 from smtp_oauth_relay.settings import Settings
 from smtp_oauth_relay.shares import Shares
 
@@ -62,18 +64,23 @@ def serve(environ: Mapping[str, str]) -> int:
 
 
 def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
-    """Return the settings and the way out; the certificate is looked at as well.
+    """Return the settings and the way out; the certificate and the DKIM key are looked at as well.
 
     Raises:
-        SettingsError: with every problem of all three at once.
+        SettingsError: with every problem of all of them at once.
     """
     problems: list[str] = []
     settings = outbound = None
     try:
         settings = read_settings(environ)
-        _tls_context(settings)
     except SettingsError as error:
         problems += error.problems
+    for look in (_tls_context, read_key):
+        try:
+            if settings is not None:
+                look(settings)
+        except SettingsError as error:
+            problems += error.problems
     try:
         outbound = read_outbound(environ)
     except SettingsError as error:
@@ -157,10 +164,11 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
     """Serve while the context is open.
 
     Raises:
-        SettingsError: the certificate cannot be used.
+        SettingsError: the certificate or the DKIM key cannot be used.
         StartFailed: a port cannot be had.
     """
     tls_context = _tls_context(settings)
+    signing_key = read_key(settings)
     async with AsyncExitStack() as parts:
         tokens = EntraTokenSource(
             settings.azure_authority_host,
@@ -175,7 +183,9 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             timeout_s=settings.graph_http_timeout,
         )
         parts.push_async_callback(sender.aclose)
-        relay = _relay(settings, tokens, sender)
+        composer = Composer(_rules(settings), signing_key)
+        parts.callback(composer.close)
+        relay = _relay(settings, tokens, composer, sender)
         memory = _memory_budget(settings)
         admission = Admission(
             settings.max_sessions, settings.max_sessions_per_ip, settings.client_networks, memory
@@ -195,7 +205,9 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             await running.drain(0)
 
 
-def _relay(settings: Settings, tokens: TokenSource, sender: MailSender) -> Relay:
+def _relay(
+    settings: Settings, tokens: TokenSource, composer: Composer, sender: MailSender
+) -> Relay:
     courier = Courier(
         tokens,
         sender,
@@ -205,12 +217,21 @@ def _relay(settings: Settings, tokens: TokenSource, sender: MailSender) -> Relay
     )
     policy = Policy(
         settings.username_delimiter,
-        SenderMailbox(settings.sender_mailbox),
         frozenset(settings.allowed_tenants),
         frozenset(settings.allowed_clients),
     )
     ledger = Ledger(secrets.token_bytes(32))
-    return Relay(tokens, courier, ledger, Shares(settings.max_sessions), log_outcome, policy)
+    shares = Shares(settings.max_sessions)
+    return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy)
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        relay_name=settings.server_hostname or host_name(),
+        sender_mailbox=SenderMailbox(settings.sender_mailbox),
+        header_recipients=HeaderRecipients(settings.header_recipients),
+        shows_client_address=settings.received_client_address,
+    )
 
 
 def _memory_budget(settings: Settings) -> MemoryBudget:
@@ -228,19 +249,13 @@ def _memory_budget(settings: Settings) -> MemoryBudget:
 
 def _policy(settings: Settings, memory: MemoryBudget) -> SessionPolicy:
     return SessionPolicy(
-        hostname=settings.server_hostname or _host_name(),
+        hostname=settings.server_hostname or host_name(),
         greeting=settings.server_greeting,
         requires_tls=settings.require_tls,
         max_message_octets=min(settings.max_message_size, memory.max_message_octets),
         max_recipients=settings.max_recipients,
         memory=memory,
     )
-
-
-def _host_name() -> str:
-    """Return this machine's name; a stand-in if it has none that a greeting can show."""
-    name = socket.gethostname()
-    return name if re.fullmatch(r"[!-~]{1,255}", name) else "localhost"
 
 
 async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
@@ -264,16 +279,3 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
             cut = draining.result()
     logs.event(logger, logging.INFO, "relay.stopped", cut=cut)
     return cut
-
-
-def with_signals(on_signal: Callable[[str], object]) -> None:
-    """Call a function with the name of each signal that asks the process to end.
-
-    SIGHUP, from a terminal that was closed, is one of them unless the process was started to
-    outlive its terminal (nohup).
-    """
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-            continue
-        loop.add_signal_handler(number, on_signal, number.name)

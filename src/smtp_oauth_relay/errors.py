@@ -11,6 +11,10 @@ What the client reads about it stands in `replies.py`; here is no reply.
      ├ AddressMalformed         no mailbox by the grammar of RFC 5321
      │  └ AddressNotAscii       right, but only with SMTPUTF8
      ├ NoMailbox                nothing in the message says in whose name to send
+     ├ MailLoop                 the message has been through too many servers
+     ├ RecipientsDiffer         the header names someone whom RCPT does not
+     ├ SigningUnavailable       the mail cannot be signed as it must be
+     │  └ SigningKeyUnusable    there is a DKIM key, but it is none
      └ DeliveryFailed           Graph did not say 202
         ├ MessageTooLarge  ContentRefused  RecipientsRefused
         ├ SenderRefused  MailboxUnknown  MailboxFull  QuotaReached
@@ -89,6 +93,22 @@ class AddressNotAscii(AddressMalformed):
 
 class NoMailbox(RelayError):
     """Neither the From field nor the reverse-path names a mailbox to send as."""
+
+
+class MailLoop(RelayError):
+    """The message has been through so many servers that it must be going in a circle."""
+
+
+class RecipientsDiffer(RelayError):
+    """To, Cc or Bcc name someone whom RCPT does not, and `HEADER_RECIPIENTS` is `reject`."""
+
+
+class SigningUnavailable(RelayError):
+    """There should be a DKIM key for this mail, but it cannot be had or used."""
+
+
+class SigningKeyUnusable(SigningUnavailable):
+    """A text that should hold a DKIM key does not; says where it stands and how to make one."""
 
 
 class DeliveryFailed(RelayError):

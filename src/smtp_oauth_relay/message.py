@@ -1,201 +1,162 @@
-"""The header section as bytes: read, replaced, added to; the body is never touched.
+"""From what a client handed over to what Graph gets: all steps, in their order.
 
-What goes to Graph must say in its own header who gets it, since Graph has no envelope. Nothing
-else is changed: every field that is not named here and the whole body stay as the client sent
-them, so signatures, charsets and attachments survive.
+Only what must change does: every field that no step names and the whole body stay as the client
+sent them, so signatures, charsets and attachments survive. `docs/messages.md` tells administrators
+what changes and why.
 """
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
-from smtp_oauth_relay.addresses import listed_mailboxes, without_case
-from smtp_oauth_relay.errors import ContentRefused, MessageTooLarge, NoMailbox
-from smtp_oauth_relay.model import Envelope, OutgoingMail, Submission
+from smtp_oauth_relay.errors import ContentRefused, MessageTooLarge
+from smtp_oauth_relay.header import Message, parse_message
+from smtp_oauth_relay.model import OutgoingMail, Repair, Submission
+from smtp_oauth_relay.recipients import (
+    HeaderRecipients,
+    with_blind_recipients,
+    with_shown_recipients,
+)
+from smtp_oauth_relay.repairs import (
+    ADDRESS_FIELDS,
+    with_date,
+    with_message_id,
+    with_mime_version,
+    without_raw_text,
+)
+from smtp_oauth_relay.sender import (
+    SenderMailbox,
+    domain_of_author,
+    find_sender,
+    with_author,
+    with_proper_sender,
+)
+from smtp_oauth_relay.trace import received_field, require_no_loop
+from smtp_oauth_relay.transfer_encoding import may_hold_quoted_printable, with_base64_texts
 
-MAX_HEADER_OCTETS = 256_000
-MAX_FIELDS = 1000
 MAX_REQUEST_OCTETS = 4_000_000
 """Graph's limit of one request, which holds the message in base64 (Graph: user-sendmail)."""
 
-_FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")  # RFC 5322 §2.2; blanks before the colon: §4.5
-_FOLD = re.compile(r"\r\n(?=[ \t])")
+MAX_ADDRESSES = 10_000
+"""In all address lists of a message together; RCPT names a thousand at most."""
 
-
-class SenderMailbox(StrEnum):
-    """Which of the two addresses names the mailbox first."""
-
-    HEADER = "header"
-    ENVELOPE = "envelope"
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One header field with its folding and its line end, as it stood.
-
-    Attributes:
-        name: lower case.
-        octets: the whole field, CRLF at its end.
-    """
-
-    name: bytes
-    octets: bytes
-
-    @property
-    def value(self) -> str:
-        """The unfolded value; octets that are no UTF-8 are read as Windows-1252."""
-        octets = self.octets.partition(b":")[2]
-        try:
-            text = octets.decode()
-        except UnicodeDecodeError:
-            text = octets.decode("cp1252", errors="replace")
-        return _FOLD.sub("", text).strip(" \t\r\n")
+_MAX_MIME_OCTETS = MAX_REQUEST_OCTETS // 4 * 3
+_ROOM_FOR_TRACE = 2_000  # Received and DKIM-Signature
+_LIGHT_HEADER_OCTETS = 4_000
+_LIGHT_BODY_OCTETS = 32_000
+_LIGHT_RECIPIENTS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A message taken apart at the end of its header section.
+class Rules:
+    """What the settings say about messages.
 
     Attributes:
-        fields: the header section, in order.
-        rest: the empty line and the body, exactly as they came.
+        relay_name: how the relay names itself, for the Received field.
+        sender_mailbox: which address names the mailbox first.
+        header_recipients: what holds where header and envelope name different people.
+        shows_client_address: whether the Received field tells the client's IP address.
+        max_octets: of what Graph gets.
     """
 
-    fields: tuple[Field, ...]
-    rest: bytes
-
-    def values(self, name: bytes) -> tuple[str, ...]:
-        """Return the values of every field of that name (lower case), in order."""
-        return tuple(field.value for field in self.fields if field.name == name)
-
-    def mailboxes(self, *names: bytes) -> tuple[str, ...]:
-        """Return the mailboxes that the fields of these names list, in order."""
-        return tuple(
-            mailbox
-            for name in names
-            for value in self.values(name)
-            for mailbox in listed_mailboxes(value)
-        )
-
-    def without(self, name: bytes) -> "Message":
-        """Return the message without the fields of that name (lower case)."""
-        return replace(self, fields=tuple(field for field in self.fields if field.name != name))
-
-    def with_field(self, name: str, lines: Sequence[str]) -> "Message":
-        """Return the message with one more field at the end of its header section.
-
-        Args:
-            name: as it is to be written.
-            lines: the value, folded after each of them.
-
-        Raises:
-            ValueError: a line would end the field and begin another.
-        """
-        if any(character in line for line in lines for character in "\r\n\0"):
-            raise ValueError("a field value must not hold CR, LF or NUL")
-        value = "\r\n ".join(lines)
-        octets = f"{name}: {value}\r\n".encode()
-        return replace(self, fields=(*self.fields, Field(name.lower().encode(), octets)))
-
-    def to_bytes(self) -> bytes:
-        """Return the whole message."""
-        return b"".join([*(field.octets for field in self.fields), self.rest])
+    relay_name: str
+    sender_mailbox: SenderMailbox = SenderMailbox.HEADER
+    header_recipients: HeaderRecipients = HeaderRecipients.ENVELOPE
+    shows_client_address: bool = False
+    max_octets: int = _MAX_MIME_OCTETS
 
 
-def parse_message(content: bytes) -> Message:
-    """Take the header section of a message apart.
-
-    It ends at the first empty line, or before the first line that is neither a field nor the
-    continuation of one: then everything from there on is body, and an empty line is put before it.
+def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
+    """Return the mail that Graph is to send for a submission, without a DKIM signature.
 
     Args:
-        content: lines end with CRLF.
+        submission: what the client handed over.
+        rules: what the settings say.
+        at: when it came, with a time zone.
 
     Raises:
-        ContentRefused: more than `MAX_HEADER_OCTETS` or `MAX_FIELDS`.
-    """
-    fields: list[Field] = []
-    start = position = 0
-    while position < len(content) and not content.startswith(b"\r\n", position):
-        match = _FIELD_NAME.match(content, position)
-        if match is None:
-            break
-        start, position = position, _end_of_field(content, position)
-        if position > MAX_HEADER_OCTETS or len(fields) == MAX_FIELDS:
-            raise ContentRefused("the header section is larger than the limits")
-        line_end = b"" if content.endswith(b"\r\n", start, position) else b"\r\n"
-        fields.append(Field(match[1].lower(), content[start:position] + line_end))
-    rest = content[position:]
-    return Message(tuple(fields), rest if rest.startswith(b"\r\n") else b"\r\n" + rest)
-
-
-def _end_of_field(content: bytes, start: int) -> int:
-    end = content.find(b"\r\n", start)
-    while 0 <= end < MAX_HEADER_OCTETS and content[end + 2 : end + 3] in (b" ", b"\t"):
-        end = content.find(b"\r\n", end + 2)
-    return len(content) if end < 0 else end + 2
-
-
-def compose(submission: Submission, sender_mailbox: SenderMailbox) -> OutgoingMail:
-    """Return the mail that Graph is to send for a submission.
-
-    Raises:
-        ContentRefused: the header section is over its limits.
+        ContentRefused: the header section or its address lists are over their limits.
+        MailLoop: it has been through too many servers.
+        RecipientsDiffer: header and envelope do, and the rules refuse that.
         NoMailbox: nothing names a mailbox to send as.
-        MessageTooLarge: more than Graph takes in one request.
+        MessageTooLarge: more than the rules allow.
     """
+    envelope, principal = submission.envelope, submission.principal
+    noted = _Repairs(submission.repairs)
     message = parse_message(submission.content)
-    mailbox = _mailbox(message, submission.envelope, sender_mailbox)
-    mime = _with_blind_recipients(message, submission.envelope.forward_paths).to_bytes()
-    if -(-len(mime) // 3) * 4 > MAX_REQUEST_OCTETS:
-        raise MessageTooLarge("the message in base64 is larger than one request to Graph may be")
-    return OutgoingMail(submission.id, mailbox, mime)
-
-
-def _mailbox(message: Message, envelope: Envelope, order: SenderMailbox) -> str:
-    """Return in whose name to send: the From field's mailbox, else the reverse-path."""
-    lists = (listed_mailboxes(value) for value in message.values(b"from"))
-    authors: tuple[str, ...] = next(filter(None, lists), ())
-    senders = message.mailboxes(b"sender") if len(authors) > 1 else ()
-    header: tuple[str, ...] = (*senders, *authors)[:1]
-    reverse_path: tuple[str, ...] = (envelope.reverse_path,) if envelope.reverse_path else ()
-    candidates = (
-        (*header, *reverse_path) if order is SenderMailbox.HEADER else (*reverse_path, *header)
+    _require_limits(message)
+    require_no_loop(message)
+    noted.repairs |= {Repair.START} if message.skipped else set()
+    noted.repairs |= {Repair.PATH} if envelope.has_bare_paths else set()
+    message = noted(Repair.RAW, message, without_raw_text(message))
+    shown = with_shown_recipients(message, envelope.forward_paths, rules.header_recipients)
+    message = noted(Repair.RECIPIENTS, message, shown)
+    message = with_blind_recipients(message, envelope.forward_paths, rules.header_recipients)
+    sender = find_sender(message, envelope.reverse_path, rules.sender_mailbox, principal.from_email)
+    message = noted(Repair.FROM, message, with_author(message, sender))
+    message = noted(Repair.SENDER, message, with_proper_sender(message, sender))
+    message = noted(Repair.DATE, message, with_date(message, at))
+    with_id = with_message_id(message, submission.id, sender.mailbox)
+    message = noted(Repair.MESSAGE_ID, message, with_id)
+    message = noted(Repair.MIME_VERSION, message, with_mime_version(message))
+    if may_hold_quoted_printable(submission.content):
+        room = rules.max_octets - message.octets - _ROOM_FOR_TRACE
+        message = noted(Repair.QP, message, with_base64_texts(message, room))
+    trace = received_field(
+        submission.origin, rules.relay_name, submission.id, at, rules.shows_client_address
     )
-    if not candidates:
-        raise NoMailbox("neither the From field nor the reverse-path names a mailbox")
-    return candidates[0]
+    mail = OutgoingMail(
+        submission.id,
+        sender.mailbox,
+        message.with_first(trace).to_bytes(),
+        tuple(repair for repair in Repair if repair in noted.repairs),
+        author_domain=domain_of_author(message),
+    )
+    require_size(mail, rules)
+    return mail
 
 
-def _with_blind_recipients(message: Message, forward_paths: Iterable[str]) -> Message:
-    """Return the message whose Bcc names exactly the recipients that To and Cc do not show."""
-    hidden = hidden_recipients(forward_paths, message.mailboxes(b"to", b"cc"))
-    if not hidden:
-        return message.without(b"bcc") if message.values(b"bcc") else message
-    lines = [f"{mailbox}," for mailbox in hidden[:-1]] + [hidden[-1]]
-    return message.without(b"bcc").with_field("Bcc", lines)
+def _require_limits(message: Message) -> None:
+    marks = sum(
+        field.octets.count(mark)
+        for field in message.named(*ADDRESS_FIELDS)
+        for mark in (b",", b";", b":")
+    )
+    if marks > MAX_ADDRESSES:
+        raise ContentRefused("the address lists are larger than the limits")
 
 
-def hidden_recipients(
-    forward_paths: Iterable[str], shown_mailboxes: Iterable[str]
-) -> tuple[str, ...]:
-    """Return the forward-paths that no To or Cc field shows.
+class _Repairs:
+    """Notes which steps have changed something."""
 
-    Graph takes recipients from the header alone: these must be written into a Bcc field, or they
-    would be dropped without a word.
+    def __init__(self, repairs: Iterable[Repair]) -> None:
+        self.repairs = set(repairs)
 
-    Args:
-        forward_paths: bare `local@domain`, in the order of RCPT.
-        shown_mailboxes: bare `local@domain`, any order.
+    def __call__(self, repair: Repair, before: Message, after: Message) -> Message:
+        if after is not before:
+            self.repairs.add(repair)
+        return after
 
-    Returns:
-        In RCPT order and as the client spelled them, each mailbox once.
+
+def require_size(mail: OutgoingMail, rules: Rules) -> None:
+    """Refuse a mail that Graph would refuse after the whole upload.
+
+    Raises:
+        MessageTooLarge: more than the rules allow.
     """
-    seen = {without_case(mailbox) for mailbox in shown_mailboxes}
-    hidden = []
-    for path in forward_paths:
-        if without_case(path) not in seen:
-            seen.add(without_case(path))
-            hidden.append(path)
-    return tuple(hidden)
+    if len(mail.mime) > rules.max_octets:
+        raise MessageTooLarge("the message is larger than Graph may be given")
+
+
+def is_light(submission: Submission) -> bool:
+    """Return whether a submission is composed in a few milliseconds, whatever stands in it.
+
+    What takes time is a long header section, many recipients, and text in quoted-printable; an
+    attachment costs next to nothing.
+    """
+    content, envelope = submission.content, submission.envelope
+    return (
+        content.find(b"\r\n\r\n", 0, _LIGHT_HEADER_OCTETS) >= 0
+        and len(envelope.forward_paths) <= _LIGHT_RECIPIENTS
+        and (len(content) <= _LIGHT_BODY_OCTETS or not may_hold_quoted_printable(content))
+    )

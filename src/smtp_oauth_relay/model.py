@@ -1,6 +1,7 @@
 """The values that a message hands on, from the login to Graph's receipt."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,13 @@ class Principal:
         tenant: tenant id in UUID form, lower case, or a domain name of the tenant.
         client: application (client) id in UUID form, lower case.
         secret: the application's client secret, which is the SMTP password.
+        from_email: bare `local@domain` that all its mail is from, whatever it says; empty for none.
     """
 
     tenant: str
     client: str
     secret: Secret = field(repr=False)
+    from_email: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,44 @@ class Envelope:
     Attributes:
         reverse_path: bare `local@domain`, empty for the null reverse-path.
         forward_paths: bare `local@domain`, in the order of RCPT, as the client spelled them.
+        has_bare_paths: whether one of them stood without its angle brackets.
     """
 
     reverse_path: str
     forward_paths: tuple[str, ...]
+    has_bare_paths: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message came from, as its Received field tells it (RFC 5321 §4.4).
+
+    Attributes:
+        host_name: the argument of EHLO or HELO, as the client sent it.
+        address: the client's IP address; empty if it is not known.
+        protocol: `ESMTPSA` and the like (RFC 3848).
+    """
+
+    host_name: str = ""
+    address: str = ""
+    protocol: str = "ESMTPA"
+
+
+class Repair(StrEnum):
+    """What was set right on the way, in the order in which it is told; see docs/messages.md."""
+
+    PATH = "path"
+    NUL = "nul"
+    NEWLINES = "newlines"
+    START = "start"
+    RAW = "raw"
+    FROM = "from"
+    SENDER = "sender"
+    RECIPIENTS = "recipients"
+    DATE = "date"
+    MESSAGE_ID = "message-id"
+    MIME_VERSION = "mime-version"
+    QP = "qp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +106,8 @@ class Submission:
         principal: who logged in.
         envelope: from whom, to whom.
         content: header section and body with CRLF line ends, dots unstuffed.
-        peer: the client's address, for the log.
+        origin: from where.
+        repairs: what was set right while it came in.
         memory: its share of the memory for messages; only held, so that it counts until the last
             one lets go of the submission.
     """
@@ -78,7 +116,8 @@ class Submission:
     principal: Principal
     envelope: Envelope
     content: bytes = field(repr=False)
-    peer: str = ""
+    origin: Origin = Origin()
+    repairs: frozenset[Repair] = frozenset()
     memory: object = field(default=None, repr=False, compare=False)
 
 
@@ -90,11 +129,17 @@ class OutgoingMail:
         submission_id: sent as `client-request-id`.
         mailbox: bare `local@domain` in whose name Graph sends.
         mime: the whole message, CRLF line ends.
+        repairs: what was set right, in the order of `Repair`.
+        author_domain: of the From field, in lower case and A-labels.
+        signed_for: the domain in whose name it carries the relay's DKIM signature; empty for none.
     """
 
     submission_id: str
     mailbox: str
     mime: bytes = field(repr=False)
+    repairs: tuple[Repair, ...] = ()
+    author_domain: str = ""
+    signed_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

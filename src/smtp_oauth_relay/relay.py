@@ -7,15 +7,14 @@ Here are the two stories of the relay in one screen each. `courier` brings a mes
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from smtp_oauth_relay.courier import Courier, TokenSource
 from smtp_oauth_relay.delivery import Delivery
 from smtp_oauth_relay.errors import CredentialsRefused, OutcomeUnknown, RelayError
 from smtp_oauth_relay.ledger import Ledger, Running, Taken
 from smtp_oauth_relay.login import parse_user_name
-from smtp_oauth_relay.message import SenderMailbox, compose
-from smtp_oauth_relay.model import Principal, Receipt, Secret, Submission
+from smtp_oauth_relay.model import OutgoingMail, Principal, Receipt, Secret, Submission
 from smtp_oauth_relay.outcome import Outcome
 from smtp_oauth_relay.replies import Reply
 from smtp_oauth_relay.shares import Shares
@@ -24,19 +23,29 @@ Audit: TypeAlias = Callable[[Outcome], None]
 """Who is told what became of each submission, once."""
 
 
+class Composer(Protocol):
+    """Who makes of a submission what Graph gets."""
+
+    async def compose(self, submission: Submission) -> OutgoingMail:
+        """Return the mail for Graph.
+
+        Raises:
+            RelayError: it cannot be made; says why.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the settings say about who may send and in whose name.
 
     Attributes:
         delimiter: between tenant and client in the user name.
-        sender_mailbox: which address names the mailbox first.
         allowed_tenants: UUIDs and domain names in lower case; empty for any.
         allowed_clients: UUIDs in lower case; empty for any.
     """
 
     delimiter: str
-    sender_mailbox: SenderMailbox
     allowed_tenants: frozenset[str] = frozenset()
     allowed_clients: frozenset[str] = frozenset()
 
@@ -46,6 +55,7 @@ class Relay:
 
     Args:
         tokens: where tokens come from.
+        composer: makes of a submission what Graph gets.
         courier: brings messages to Graph.
         ledger: the messages whose answer nobody heard.
         shares: how many messages may be under way.
@@ -56,6 +66,7 @@ class Relay:
     def __init__(
         self,
         tokens: TokenSource,
+        composer: Composer,
         courier: Courier,
         ledger: Ledger,
         shares: Shares,
@@ -63,6 +74,7 @@ class Relay:
         policy: Policy,
     ) -> None:
         self._tokens = tokens
+        self._composer = composer
         self._courier = courier
         self._ledger = ledger
         self._shares = shares
@@ -143,13 +155,14 @@ class Relay:
         except Exception as bug:  # the boundary: a bug of ours delays a mail, never bounces it
             outcome = delivery.end(bug=bug)
         self._audit(outcome)
+        outcome.forget_frames()
         return outcome
 
     async def _receipt(self, delivery: Delivery) -> Receipt:
         """Return Graph's receipt for a message: a new one, or that of the same mail before it."""
         submission = delivery.submission
         with self._shares.hold(submission.principal.tenant):
-            mail = compose(submission, self._policy.sender_mailbox)
+            mail = await self._composer.compose(submission)
             match delivery.recognise(mail):
                 case Taken(receipt=receipt):
                     return receipt

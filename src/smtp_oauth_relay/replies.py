@@ -128,6 +128,7 @@ TOO_SLOW = Reply(421, "4.2", "The message comes too slowly, closing the connecti
 NO_MEMORY = Reply(452, "3.1", "No memory left for the message, try again later")
 CHUNK_TAKEN = Reply(250, "0.0", "Chunk received")
 CHUNK_SIZE_WRONG = Reply(501, "5.4", "No size of a chunk, closing the connection", is_last=True)
+SIGNING_UNAVAILABLE = Reply(451, "3.5", "The DKIM key cannot be used, try again later")
 ACCEPTED = Reply(250, "0.0", "Accepted")
 
 REPLIES: dict[type[RelayError], Reply] = {
@@ -138,6 +139,10 @@ REPLIES: dict[type[RelayError], Reply] = {
     errors.AddressMalformed: RECIPIENT_MALFORMED,
     errors.AddressNotAscii: SMTPUTF8_REQUIRED,
     errors.NoMailbox: Reply(550, "1.7", "No mailbox to send as: set a From address"),
+    errors.MailLoop: Reply(554, "4.6", "Mail loop: too many Received fields"),
+    errors.RecipientsDiffer: Reply(550, "7.1", "To, Cc or Bcc name someone who is not in RCPT"),
+    errors.SigningUnavailable: SIGNING_UNAVAILABLE,
+    errors.SigningKeyUnusable: SIGNING_UNAVAILABLE,
     errors.DeliveryFailed: TRY_AGAIN,
     errors.MessageTooLarge: TOO_LARGE,
     errors.ContentRefused: Reply(554, "6.0", "The message cannot be read as MIME"),

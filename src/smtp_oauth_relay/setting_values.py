@@ -14,6 +14,10 @@ from typing import get_args
 
 from pydantic import BeforeValidator
 
+from smtp_oauth_relay.addresses import a_labels
+from smtp_oauth_relay.model import Secret
+from smtp_oauth_relay.signing_names import can_sign_for
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _BOOLEANS = dict.fromkeys(("true", "1", "yes", "on"), True)
@@ -224,3 +228,32 @@ def _is_host(name: str) -> bool:
         return not name.startswith("[") or ipaddress.ip_address(name[1:-1]).version == 6
     except ValueError:
         return False
+
+
+def pem(text: str) -> Secret:
+    """Return the text of a private key, which is looked at more closely at the start."""
+    if "-----BEGIN" not in text or "-----END" not in text:
+        raise ValueError(
+            "must be a private key in PEM, from -----BEGIN PRIVATE KEY----- to its END line (the"
+            " path of a file belongs into DKIM_PRIVATE_KEY_PATH)"
+        )
+    return Secret(text)
+
+
+def domains(text: str) -> tuple[str, ...]:
+    """Return the domains in a comma-separated list, in lower case and A-labels, each one once."""
+    found = dict.fromkeys(a_labels(domain.strip()).lower() for domain in text.split(","))
+    if not all(map(can_sign_for, found)):
+        raise ValueError("must be domains, such as contoso.com,fabrikam.com")
+    return tuple(found)
+
+
+def text(value: object) -> str:
+    """Return a value as an administrator would write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.7g}"
+    if isinstance(value, tuple):
+        return ",".join(text(item) for item in value)
+    return "" if value is None else str(value)

@@ -1,19 +1,20 @@
 """Every setting: its name, default and meaning; and how all of them are read at once."""
 
-import difflib
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from smtp_oauth_relay import setting_checks
 from smtp_oauth_relay import setting_values as values
 from smtp_oauth_relay.clouds import urls_of
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.login import parse_client, parse_tenant
 from smtp_oauth_relay.model import Secret
+from smtp_oauth_relay.setting_checks import cautions, misspelt
 from smtp_oauth_relay.setting_values import ListenAddress, Network
+from smtp_oauth_relay.signing_names import Canonicalization, field_list
 
 __all__ = ["ListenAddress", "Settings", "cautions", "effective", "load", "warnings"]
 
@@ -23,6 +24,7 @@ LogAddresses: TypeAlias = Literal["full", "hashed", "none"]
 Delimiter: TypeAlias = Literal["@", ":", "|"]
 TlsSource: TypeAlias = Literal["file", "off"]
 TlsMinVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
+HeaderRecipients: TypeAlias = Literal["envelope", "header", "reject"]
 SenderMailbox: TypeAlias = Literal["header", "envelope"]
 AzureCloud: TypeAlias = Literal["global", "usgov", "usgov-dod", "china"]
 
@@ -38,7 +40,11 @@ _TLS_SOURCE = values.one_of(
 _ONE_REQUEST = values.size(1000, "3M", "Microsoft Graph takes 4 MB per request, base64 included")
 _MEMORY = values.size(1_000_000, "1000G", "K, M and G are powers of 1000", example="256M")
 _NETWORKS = values.reads(values.networks)
-_CLOSE = 0.82  # of difflib's ratio, underscores aside; HTTP_TIMEOUT, no setting, reaches 0.81
+_SELECTOR = values.text_of(
+    r"(?=.{1,253}\Z)[0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_])?",
+    "the name of a DKIM key in DNS: letters, digits, hyphens and dots",
+)
+_SIGNED = "from,to,cc,subject,date,reply-to,mime-version,content-type,content-transfer-encoding"
 
 
 class Settings(BaseModel):
@@ -130,9 +136,39 @@ class Settings(BaseModel):
     max_recipients: Annotated[int, values.whole(1, 1000)] = Field(
         default=500, description="the most recipients of one message"
     )
+    header_recipients: Annotated[HeaderRecipients, values.one_of(HeaderRecipients)] = Field(
+        default="envelope",
+        description="who gets the mail where To, Cc and Bcc name others than RCPT: those of RCPT"
+        " (envelope), all of them (header), or nobody (reject)",
+    )
     sender_mailbox: Annotated[SenderMailbox, values.one_of(SenderMailbox)] = Field(
         default="header",
         description="who sends: the mailbox of the From field (header) or of MAIL FROM (envelope)",
+    )
+    received_client_address: Annotated[bool, values.reads(values.boolean)] = Field(
+        default=False, description="whether the mail tells the device's IP address"
+    )
+    dkim_enabled: Annotated[bool, values.reads(values.boolean)] = Field(
+        default=False, description="whether the relay puts DKIM signatures of its own on mail"
+    )
+    dkim_selector: Annotated[str, _SELECTOR] = Field(
+        default="", description="the name of the DKIM key in DNS, before ._domainkey"
+    )
+    dkim_private_key_path: Annotated[Path | None, values.reads(values.path)] = Field(
+        default=None, description="the file with the DKIM key, PEM; wins over DKIM_PRIVATE_KEY"
+    )
+    dkim_private_key: Annotated[Secret | None, values.reads(values.pem)] = Field(
+        default=None, description="the DKIM key itself, PEM, with \\n where a line ends"
+    )
+    dkim_domains: Annotated[tuple[str, ...], values.reads(values.domains)] = Field(
+        default=(), description="the From domains that the key signs for; unset: all"
+    )
+    dkim_canonicalization: Annotated[Canonicalization, values.one_of(Canonicalization)] = Field(
+        default="relaxed/relaxed",
+        description="how much white space may change on the way, in the header and in the body",
+    )
+    dkim_headers: Annotated[tuple[str, ...], values.reads(field_list)] = Field(
+        default=field_list(_SIGNED), description="the header fields that a DKIM signature covers"
     )
     max_sessions: Annotated[int, values.whole(1, 100_000)] = Field(
         default=500, description="the most connections at once"
@@ -191,7 +227,9 @@ def load(environ: Mapping[str, str], read_file: Callable[[str], str]) -> Setting
             problems[name] = _problem(name, given.pop(name), str(error["ctx"]["error"]), environ)
         settings = Settings.model_validate(given)
     sentences = [problems[name] for name in Settings.model_fields if name in problems]
-    sentences += [text for names, text in _conflicts(settings) if not names & problems.keys()]
+    sentences += [
+        text for names, text in setting_checks.conflicts(settings) if not names & problems.keys()
+    ]
     if sentences:
         raise SettingsError(sentences)
     return settings
@@ -219,7 +257,7 @@ def _given(variable: str, environ: Mapping[str, str], read_file: Callable[[str],
 
 
 def _problem(name: str, value: str, wrong: str, environ: Mapping[str, str]) -> str:
-    variable, default = name.upper(), _text(Settings.model_fields[name].default)
+    variable, default = name.upper(), values.text(Settings.model_fields[name].default)
     advice = "Correct it, or remove it" + (f" for the default, {default}." if default else ".")
     path = environ.get(f"{variable}_FILE", "").strip()
     if path:
@@ -235,93 +273,18 @@ def _shown(value: str) -> str:
     return repr(value) if len(value) <= 100 else f"{value[:100]!r}…"
 
 
-def _conflicts(settings: Settings) -> Iterator[tuple[frozenset[str], str]]:
-    if settings.tls_source == "off" and settings.require_tls:
-        yield (
-            frozenset({"tls_source", "require_tls"}),
-            "TLS_SOURCE is off, but REQUIRE_TLS is true, so nobody could log in. Give the relay a"
-            " certificate (TLS_SOURCE=file), or set REQUIRE_TLS=false to let user names and"
-            " passwords cross the network unencrypted.",
-        )
-    if settings.tls_source == "off" and settings.smtps_listen:
-        yield (
-            frozenset({"tls_source", "smtps_listen"}),
-            "SMTPS_LISTEN is set, but TLS_SOURCE is off, so there is no certificate for TLS. Give"
-            " the relay one (TLS_SOURCE=file), or remove SMTPS_LISTEN.",
-        )
-    fixed = {address for address in settings.smtp_listen if address.port}
-    for address in fixed.intersection(settings.smtps_listen):
-        yield (
-            frozenset({"smtp_listen", "smtps_listen"}),
-            f"SMTP_LISTEN and SMTPS_LISTEN both name {address}. Give one of them another port.",
-        )
-    if settings.graph_http_timeout > settings.delivery_deadline:
-        yield (
-            frozenset({"graph_http_timeout", "delivery_deadline"}),
-            f"GRAPH_HTTP_TIMEOUT ({_text(settings.graph_http_timeout)} s) is longer than"
-            f" DELIVERY_DEADLINE ({_text(settings.delivery_deadline)} s), the whole wait for a"
-            " delivery. Lower GRAPH_HTTP_TIMEOUT or raise DELIVERY_DEADLINE.",
-        )
-
-
-def cautions(settings: Settings) -> tuple[str, ...]:
-    """Return what is allowed but dangerous in a configuration, one sentence each."""
-    found = []
-    if not settings.require_tls:
-        found.append(
-            "REQUIRE_TLS is false: user names and passwords can cross the network unencrypted."
-        )
-    if settings.tls_min_version < "1.2":
-        found.append(
-            f"TLS_MIN_VERSION is {settings.tls_min_version}: devices may speak a TLS that can be"
-            " broken, with ciphers that can be, too. Set it for as long as old devices need it."
-        )
-    if settings.drain_timeout < settings.delivery_deadline:
-        found.append(
-            f"DRAIN_TIMEOUT ({_text(settings.drain_timeout)} s) is shorter than DELIVERY_DEADLINE"
-            f" ({_text(settings.delivery_deadline)} s): a stop of the relay can cut off a mail on"
-            " its way, which the device may then send twice."
-        )
-    return tuple(found)
-
-
 def warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return one sentence for each variable that looks like a misspelt setting.
 
     Args:
         environ: variables by name; their values are neither read nor shown.
     """
-    known = [name.upper() for name in Settings.model_fields]
-    known += [f"{name}_FILE" for name in known]
-    return tuple(
-        f"{name} is not a setting of the relay and has no effect; did you mean {meant}?"
-        for name in sorted(environ.keys() - set(known))
-        if (meant := _nearest(name, known))
-    )
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    if not re.fullmatch("[A-Za-z0-9_.-]{3,60}", name):
-        return ""
-    by_letters = {each.replace("_", ""): each for each in reversed(known)}
-    letters = re.sub("[_.-]", "", name.upper())
-    near = difflib.get_close_matches(letters, by_letters, n=1, cutoff=_CLOSE)
-    return by_letters[near[0]] if near else ""
+    return misspelt(environ, [name.upper() for name in Settings.model_fields])
 
 
 def effective(settings: Settings) -> Mapping[str, str]:
     """Return the settings in force by variable, as texts, with every secret masked."""
-    return {name.upper(): _text(value) for name, value in settings}
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.7g}"
-    if isinstance(value, tuple):
-        return ",".join(_text(item) for item in value)
-    return "" if value is None else str(value)
+    return {name.upper(): values.text(value) for name, value in settings}
 
 
 def _is_secret(kind: type[BaseModel], name: str) -> bool:

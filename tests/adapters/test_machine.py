@@ -1,5 +1,6 @@
-"""How much memory there is: of a container, of a machine, and where nobody says."""
+"""The name of the machine, and how much memory there is, also where nobody says."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,13 @@ def test_a_system_that_does_not_say(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.delattr("os.sysconf")
 
     assert memory_octets(tmp_path) == machine.ASSUMED_OCTETS
+
+
+@pytest.mark.parametrize("name", ["b\u00fcro", "bad name", "", "a\r\n250 x"])
+def test_a_host_name_that_no_greeting_can_show_is_replaced(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the relay would say `ready`, and greet nobody."""
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
+
+    assert machine.host_name() == "localhost"

@@ -207,6 +207,16 @@ async def test_memory_is_counted_until_graph_has_answered(relay: Served) -> None
     await until(lambda: memory_of(relay).used == 0, "the memory came back")
 
 
+@pytest.mark.parametrize("status", [202, 403, 500])
+async def test_a_message_does_not_stay_with_its_session(relay: Served, status: int) -> None:
+    """A program that keeps its session does not keep the memory for what it has sent."""
+    relay.stand_in.graph_faults.add(Fault(status=status))
+    async with relay.logged_in() as dialogue:
+        await dialogue.submit(MAIL, MAILBOX, RECIPIENT)
+
+        await until(lambda: memory_of(relay).used == 0, "the memory came back")
+
+
 async def test_a_session_that_ends_gives_its_memory_back(relay: Served) -> None:
     """Half a message that nobody completes takes no room for ever."""
     async with relay.logged_in() as by_data, relay.logged_in() as by_chunks:

@@ -19,7 +19,7 @@ from smtp_oauth_relay.sandbox import Fault, StandIn
 from tests.canary import SECRET, WRONG_SECRET
 from tests.dialogue import connected, plain, stuffed
 from tests.patience import until
-from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, USER_NAME, Served, serving
+from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, USER_NAME, Served, as_sent, serving
 
 SOON_S = 0.05
 IDLE = "421 4.4.2 Idle too long, closing the connection"
@@ -442,6 +442,6 @@ async def test_several_mails_in_one_session(relay: Served) -> None:
             assert (await dialogue.submit(MAIL, MAILBOX, RECIPIENT)).short == "250 2.0.0"
             assert (await dialogue.ask("RSET")).short == "250 2.0.0"
 
-    assert [mail.mime for mail in relay.stand_in.accepted] == [MAIL] * 3
+    assert [as_sent(mail.mime) for mail in relay.stand_in.accepted] == [MAIL] * 3
     assert sum("/token" in request.path for request in relay.stand_in.requests) == 1
     assert {mail.client for mail in relay.stand_in.accepted} == {CONTOSO.client}

@@ -18,7 +18,7 @@ r"""Runs the transcripts of this folder, each over a real socket against a relay
     # half-close        the client sends nothing more
     # closed            the relay closes without another word; otherwise QUIT must end the session
     # mails 1           so many reach Graph; none, unless it says so
-    # content "…"       the whole of the last one
+    # content "…"       the whole of the last one, but for Received, Date and Message-ID
     # body "…"          what follows its header section
 
 In a C line `{user}`, `{secret}` and `{wrong}` stand for the login, `{base64 \0x}` for octets in
@@ -38,7 +38,7 @@ from smtp_oauth_relay.sandbox import Fault, StandIn
 from tests.canary import SECRET, WRONG_SECRET
 from tests.dialogue import Dialogue, connected
 from tests.patience import PATIENCE_S
-from tests.serving import MAILBOX, RECIPIENT, USER_NAME, Served, serving
+from tests.serving import MAILBOX, RECIPIENT, USER_NAME, Served, as_sent, serving
 
 HERE = Path(__file__).parent
 
@@ -228,6 +228,6 @@ async def test_dialog(name: str, stand_in: StandIn) -> None:
         rest = mime.replace(b"\r\n", b"")
         assert [octet for octet in (b"\r", b"\n", b"\0") if octet in rest] == []
     for content in transcript.said("content"):
-        assert mails[-1] == octets_of(content)
+        assert as_sent(mails[-1]) == octets_of(content)
     for body in transcript.said("body"):
         assert mails[-1].partition(b"\r\n\r\n")[2] == octets_of(body)

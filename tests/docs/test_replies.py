@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from smtp_oauth_relay import message, replies
+from smtp_oauth_relay import header, message, replies
 from smtp_oauth_relay.adapters.smtp import commands, sasl, session, transfer
 from smtp_oauth_relay.replies import REPLIES, Reply
 from smtp_oauth_relay.settings import Settings
@@ -89,8 +89,9 @@ def test_the_events_named_are_those_of_the_log() -> None:
         f"of more than {session.MAX_COMMAND_OCTETS} octets",
         f"The {session.MAX_IDLE_COMMANDS + 1}st NOOP",
         f"Less than {transfer.OCTETS_PER_S} octets a second, but for {transfer.GRACE_S:.0f} s of",
-        f"more than {message.MAX_FIELDS} header fields",
-        f"or {message.MAX_HEADER_OCTETS // 1000} kB of them",
+        f"more than {header.MAX_FIELDS} header fields",
+        f"or {header.MAX_HEADER_OCTETS // 1000} kB of them",
+        f"or more than {message.MAX_ADDRESSES:,} addresses",
     ],
 )
 def test_the_limits_are_the_real_ones(words: str) -> None:

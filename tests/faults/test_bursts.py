@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from smtp_oauth_relay.sandbox import Fault, StandIn
 from tests.dialogue import Answer, Dialogue
-from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, Served, mail_from, serving
+from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, Served, as_sent, mail_from, serving
 
 CROWD = {"MAX_SESSIONS": "200", "MAX_SESSIONS_PER_IP": "200"}
 FABRIKAM = replace(
@@ -40,7 +40,7 @@ async def submit_all(
 
 def copies(stand_in: StandIn) -> Counter[bytes]:
     """Return how often each mail has arrived."""
-    return Counter(mail.mime for mail in stand_in.accepted)
+    return Counter(as_sent(mail.mime) for mail in stand_in.accepted)
 
 
 async def test_a_hundred_mails_at_once_to_one_mailbox(log: io.StringIO) -> None:

@@ -23,6 +23,7 @@ from smtp_oauth_relay.errors import (
 from smtp_oauth_relay.ledger import Taken
 from smtp_oauth_relay.model import Submission
 from tests.ports import CONTENT, ENVELOPE, PRINCIPAL, Entra, Graph, Step, Wired, wired
+from tests.serving import as_sent
 from tests.virtual_time import run
 
 DEADLINE_S = 60.0
@@ -157,7 +158,7 @@ def test_the_promise_holds(devices: list[Client], graph_steps: list[Step]) -> No
     posts = world.graph.posts
 
     accepted = Counter(
-        post.mail.mime
+        as_sent(post.mail.mime)
         for post in posts
         if post.step.error is None and post.step.latency_s < DEADLINE_S
     )

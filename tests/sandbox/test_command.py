@@ -265,7 +265,7 @@ async def test_a_command_of_the_block_sends_a_mail(tmp_path: Path, start: str) -
     assert status == 0, output
     assert line.startswith("Mail    from ")
     (mail,) = box.folder.glob("*.eml")
-    assert mail.read_bytes().startswith(b"From: ")
+    assert b"\r\nFrom: " in mail.read_bytes()
 
 
 async def test_a_proxy_of_the_environment_is_not_used(tmp_path: Path) -> None:

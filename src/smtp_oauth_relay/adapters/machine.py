@@ -1,12 +1,20 @@
-"""What the machine has, or the part of it that the container may use: memory."""
+"""What the machine is called, and what it has, or the part that the container may use: memory."""
 
 import os
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 ASSUMED_OCTETS = 2_000_000_000
 """Where the system does not say (Windows)."""
+
+
+def host_name() -> str:
+    """Return this machine's name; a stand-in if it has none that a greeting can show."""
+    name = socket.gethostname()
+    return name if re.fullmatch(r"[!-~]{1,255}", name) else "localhost"
 
 
 def memory_octets(root: Path = Path("/")) -> int:

@@ -10,7 +10,7 @@ from smtp_oauth_relay.adapters.smtp.session import Door, SmtpSession
 from smtp_oauth_relay.adapters.smtp.transfer import EXCESS_OCTETS
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
-from smtp_oauth_relay.model import Envelope, Principal
+from smtp_oauth_relay.model import Envelope, Origin, Principal
 from smtp_oauth_relay.replies import Reply
 
 MAX_FAILED_LOGINS = 3
@@ -33,6 +33,7 @@ class RelaySMTP(SmtpSession):
         self._reverse_path: str | None = None
         self._forward_paths: list[str] = []
         self._is_utf8 = False
+        self._has_bare_paths = False
         self._content: Content | None = None
         self.commands = {
             "AUTH": self.smtp_AUTH,
@@ -59,6 +60,7 @@ class RelaySMTP(SmtpSession):
     def reset(self) -> None:
         """Forget the mail transaction."""
         self._reverse_path, self._forward_paths, self._is_utf8 = None, [], False
+        self._has_bare_paths = False
         if self._content is not None:
             self._content.drop()
             self._content = None
@@ -166,6 +168,7 @@ class RelaySMTP(SmtpSession):
             return replies.NO_MEMORY
         self._reverse_path = mail.reverse_path
         self._is_utf8 = mail.is_utf8
+        self._has_bare_paths = "<" not in argument
         return replies.SENDER_OK
 
     async def smtp_RCPT(self, argument: str) -> Reply:
@@ -177,6 +180,7 @@ class RelaySMTP(SmtpSession):
         if len(self._forward_paths) >= self.policy.max_recipients:
             return replies.TOO_MANY_RECIPIENTS
         self._forward_paths.append(forward_path)
+        self._has_bare_paths |= "<" not in argument
         return replies.RECIPIENT_OK
 
     async def smtp_DATA(self, argument: str) -> Reply:
@@ -220,17 +224,24 @@ class RelaySMTP(SmtpSession):
 
     async def _submit(self, principal: Principal, content: Content) -> Reply:
         """Hand a whole message on; the transaction is over."""
-        envelope = Envelope(self._reverse_path or "", tuple(self._forward_paths))
+        paths = self._reverse_path or "", tuple(self._forward_paths)
+        envelope, origin = Envelope(*paths, self._has_bare_paths), self._origin()
         self._content = None  # it is not the session's any more
         self.reset()
         if content.is_out_of_memory and not content.is_too_large:
             return replies.NO_MEMORY
-        answer = self.handler.handle_DATA(principal, envelope, content, self.peer_address)
+        answer = self.handler.handle_DATA(principal, envelope, content, origin)
         del content  # it can be large, and the answer can take a minute
         reply = answer if isinstance(answer, Reply) else await self.reply_of(answer)
         if reply.code == replies.ACCEPTED.code:
             self.note_progress()
         return reply
+
+    def _origin(self) -> Origin:
+        assert self.session is not None  # noqa: S101 - aiosmtpd sets it with the connection
+        protocol = "UTF8SMTP" if self._is_utf8 else "ESMTP"  # RFC 6531 §4.3, RFC 3848
+        protocol += "SA" if self.is_encrypted else "A"
+        return Origin(self.session.host_name or "", self.peer_address, protocol)
 
     async def smtp_RSET(self, argument: str) -> Reply:
         """Forget the transaction."""

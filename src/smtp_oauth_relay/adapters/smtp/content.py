@@ -6,6 +6,7 @@ Two looks at each octet decide whether there is anything to do at all; most chun
 import io
 
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget, Share
+from smtp_oauth_relay.model import Repair
 
 END_OF_DATA = b"\r\n.\r\n"
 _CRLF = b"\r\n"
@@ -51,6 +52,12 @@ class Content:
     def content(self) -> bytes:
         """Return the message: every line ends with CRLF. Empty if it was dropped."""
         return self._content.getvalue()
+
+    @property
+    def repairs(self) -> frozenset[Repair]:
+        """What was set right."""
+        made = {Repair.NUL: self.has_nul, Repair.NEWLINES: self.has_bare_ends}
+        return frozenset(repair for repair, is_made in made.items() if is_made)
 
     def drop(self) -> None:
         """Forget what has come: nobody will want it."""

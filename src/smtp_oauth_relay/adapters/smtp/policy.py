@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from smtp_oauth_relay.adapters.smtp.content import Content
+from smtp_oauth_relay.adapters.smtp.hearing import Answering
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
-from smtp_oauth_relay.adapters.smtp.session import Answering
-from smtp_oauth_relay.model import Envelope, Principal
+from smtp_oauth_relay.model import Envelope, Origin, Principal
 from smtp_oauth_relay.replies import Reply
 
 
@@ -24,7 +24,7 @@ class Handler(Protocol):
         ...
 
     def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: Content, client: str
+        self, principal: Principal, envelope: Envelope, content: Content, origin: Origin
     ) -> Answering | Reply:
         """Take a whole message over, and return its answer or whoever will have it."""
         ...

@@ -10,7 +10,6 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
@@ -19,6 +18,7 @@ from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused
 from smtp_oauth_relay.adapters.smtp.clients import Network, is_within
 from smtp_oauth_relay.adapters.smtp.connection import Connection, ConnectionBroken
+from smtp_oauth_relay.adapters.smtp.hearing import Answering, Hearing
 from smtp_oauth_relay.adapters.smtp.proxy_header import ProxyHeader, ProxyHeaderMalformed
 from smtp_oauth_relay.adapters.smtp.sasl import MAX_LINE_OCTETS
 from smtp_oauth_relay.adapters.smtp.wire import ClientGone, LineTooLong, NotSmtp
@@ -41,22 +41,6 @@ _HTTP = frozenset(
 
 Command = Callable[[str], Awaitable[Reply | None]]
 """Takes the argument and returns the reply, or `None` if it has written its own."""
-
-
-class Answering(Protocol):
-    """Whoever answers for a message, and wants to know whether the client heard it."""
-
-    async def reply(self) -> Reply:
-        """Return what the client is to hear."""
-        ...
-
-    def heard(self) -> None:
-        """Note that the reply was written to the client."""
-        ...
-
-    def client_is_gone(self) -> None:
-        """Note that the client left before it was."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +76,16 @@ class SmtpSession(Connection):
         self._protocol_errors = 0
         self._unknown_verbs = 0
         self._idle_commands = 0
-        self._answering: Answering | None = None
+        self._hearing = Hearing()
 
     def eof_received(self) -> bool:
-        """Note that most who close while they wait do not listen any more either."""
-        self._was_not_heard()
+        """Let what the client sent before be answered; whether it listens, `Hearing` knows."""
+        self._client_closed()
         return super().eof_received()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Leave the place to somebody else; not before, since the end of TLS takes its time."""
+        self._client_closed(error)
         super().connection_lost(error)
         self._admission.leave(self)
 
@@ -112,7 +97,7 @@ class SmtpSession(Connection):
                 reply = await self._answer_command()
                 if reply is not None:
                     await self.write(reply)
-                    self._was_heard()
+                    self._hearing.written()
             await self.linger()
         except ClientGone:
             logs.event(logger, logging.DEBUG, "session.lost", client=self.peer_address)
@@ -131,7 +116,7 @@ class SmtpSession(Connection):
             self.abort()
             raise cancelled.with_traceback(None)  # noqa: B904 - it would hold on to the message
         finally:
-            self._was_not_heard()
+            self._client_closed()
             self.reset()
             if self.transport is None:
                 self._admission.leave(self)
@@ -191,6 +176,7 @@ class SmtpSession(Connection):
         """Read one command and return its reply."""
         try:
             line = await self.wait_for_client(lambda: self.wire.line(MAX_LINE_OCTETS))
+            self._hearing.client_goes_on()
             reply = await self._obey(line)
         except LineTooLong as error:
             is_auth = error.start.upper().startswith(b"AUTH")
@@ -228,23 +214,14 @@ class SmtpSession(Connection):
         return await command(argument.decode(errors="surrogateescape").strip(" \t"))
 
     async def reply_of(self, answering: Answering) -> Reply:
-        """Wait for the answer to a message; whoever gives it hears whether the client read it."""
-        self._answering = answering
+        """Wait for the answer to a message; whoever gives it is told whether the client heard."""
+        self._hearing.begin(answering)
         if self._reader.at_eof():
-            self._was_not_heard()
+            self._client_closed()
         return await answering.reply()
 
-    def _was_heard(self) -> None:
-        if self.transport is None or self.transport.is_closing():  # the write met a broken line
-            self._was_not_heard()
-        if self._answering is not None:
-            self._answering.heard()
-            self._answering = None
-
-    def _was_not_heard(self) -> None:
-        if self._answering is not None:
-            self._answering.client_is_gone()
-            self._answering = None
+    def _client_closed(self, error: Exception | None = None) -> None:
+        self._hearing.client_closed(self.transport, is_broken=error is not None)
 
     def note_progress(self) -> None:
         """Note that a message was accepted: commands that do nothing count anew."""

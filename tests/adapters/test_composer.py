@@ -1,0 +1,203 @@
+"""Messages are composed beside the event loop where they could hold it up, and signed last."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import dkim
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from smtp_oauth_relay.adapters.composer import THREADS, Composer
+from smtp_oauth_relay.errors import MessageTooLarge, RelayError, SigningUnavailable
+from smtp_oauth_relay.message import MAX_REQUEST_OCTETS, Rules
+from smtp_oauth_relay.model import Envelope, Principal, Secret, Submission
+from smtp_oauth_relay.signing import Signer, SigningKey
+from smtp_oauth_relay.signing_names import field_list
+from tests.serving import MAILBOX, RECIPIENT, Served, mail_from
+
+RULES = Rules("relay.example")
+HEADER = b"From: scanner@contoso.com\r\nTo: a@fabrikam.example\r\n"
+KEY = SigningKey(rsa.generate_private_key(65537, 2048))
+SIGNER = Signer("s1", KEY, "relaxed/relaxed", field_list("from,to,subject"))
+LONGEST_STOP_S = 0.05
+
+
+class Keys:
+    """Has a key for contoso.com, and trouble with that of broken.example."""
+
+    async def signer_for(self, domain: str) -> Signer | None:
+        """Return the key."""
+        if domain == "broken.example":
+            raise SigningUnavailable("the Table cannot be reached")
+        return SIGNER if domain == "contoso.com" else None
+
+
+def submission(content: bytes, *recipients: str) -> Submission:
+    """Return a message with its envelope."""
+    principal = Principal("contoso.com", "client", Secret("s"))
+    envelope = Envelope("app@contoso.com", recipients or ("a@fabrikam.example",))
+    return Submission("6826", principal, envelope, content)
+
+
+@asynccontextmanager
+async def composer(keys: Keys | None = None) -> AsyncIterator[Composer]:
+    """Hold a composer while the context is open."""
+    it = Composer(RULES, keys)
+    yield it
+    it.close()
+
+
+async def test_a_mail_carries_the_time() -> None:
+    """The clock is read here; nothing else knows it."""
+    async with composer() as it:
+        mail = await it.compose(submission(HEADER + b"\r\npage 1\r\n"))
+
+    assert time.strftime("%d %b %Y", time.gmtime()).encode() in mail.mime
+    assert mail.signed_for == ""
+
+
+@pytest.mark.parametrize("octets", [10, 500_000])
+async def test_a_mail_is_signed_last(octets: int) -> None:
+    """All that was changed is under the signature; on the loop or beside it."""
+    content = HEADER + b"Subject: \xfc\r\n\r\n" + b"x" * octets
+    async with composer(Keys()) as it:
+        mail = await it.compose(submission(content, "a@fabrikam.example", "b@fabrikam.example"))
+
+    assert mail.signed_for == "contoso.com"
+    assert b"\r\nBcc: b@fabrikam.example\r\n" in mail.mime
+    record = KEY.dns_record.encode()
+    assert dkim.verify(mail.mime, dnsfunc=lambda name, timeout=5: record)
+
+
+@pytest.mark.parametrize("domain", [b"other.example", b"192_0.example"])
+async def test_a_domain_without_a_key_goes_unsigned(domain: bytes) -> None:
+    """A signature that nobody can check would do harm."""
+    content = HEADER.replace(b"contoso.com", domain) + b"\r\nx\r\n"
+    async with composer(Keys()) as it:
+        mail = await it.compose(submission(content))
+
+    assert b"DKIM-Signature" not in mail.mime
+
+
+async def test_no_mail_goes_unsigned_by_accident() -> None:
+    """Whoever relies on the signature would find out by bounces."""
+    content = HEADER.replace(b"contoso.com", b"broken.example") + b"\r\nx\r\n"
+    async with composer(Keys()) as it:
+        with pytest.raises(SigningUnavailable):
+            await it.compose(submission(content))
+
+
+async def test_a_device_is_told_to_try_again_when_mail_cannot_be_signed(relay: Served) -> None:
+    """The Table comes back; the mail must not be lost before."""
+    relay.running._relay._composer = Composer(RULES, Keys())
+    async with relay.logged_in() as dialogue:
+        mailbox = "scanner@broken.example"
+        answer = await dialogue.submit(mail_from(mailbox), MAILBOX, RECIPIENT)
+
+    assert str(answer).startswith("451 4.3.5 The DKIM key cannot be used, try again later id=")
+    assert relay.stand_in.accepted == ()
+
+
+async def test_the_signature_counts_as_well() -> None:
+    """Graph would refuse after the whole upload."""
+    async with composer() as it:
+        empty = await it.compose(submission(HEADER + b"\r\n"))
+    room = MAX_REQUEST_OCTETS // 4 * 3 - len(empty.mime) - 10
+    content = HEADER + b"\r\n" + b"x" * room
+
+    async with composer(Keys()) as it:
+        with pytest.raises(MessageTooLarge):
+            await it.compose(submission(content))
+
+
+MB = 1_000_000
+QP = b"Content-Transfer-Encoding: quoted-printable\r\n"
+HOSTILE = {
+    "20,000 encoded-words": HEADER + b"Subject:" + b" =?a?q?a?=" * 20_000 + b"\r\n\r\n",
+    "20,000 encoded-words in To": b"To:" + b" =?a?q?a?=" * 20_000 + b" <a@x>\r\n\r\n",
+    "raw words": HEADER + b"Subject:" + b" \xfc a" * 50_000 + b"\r\n\r\n",
+    "one raw word": HEADER + b"Subject: " + b"\xfc" * 240_000 + b"\r\n\r\n",
+    "raw parameters": HEADER + b"Content-Type: a/b" + b"; a=\xfc" * 40_000 + b"\r\n\r\n",
+    "5,000 nested parts": HEADER
+    + QP
+    + b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n)
+        for n in range(5000)
+    ),
+    "many nested and closed": HEADER
+    + b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(49)
+    )
+    + QP
+    + b"\r\n"
+    + b"=C3=BC" * 400_000
+    + b"".join(b"\r\n--b%d--" % n for n in reversed(range(49))),
+    "100,000 parts": HEADER
+    + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    + (b"--b\r\n" + QP + b"\r\n") * 45_000
+    + b"--b--",
+    "a header line of 1 MB": HEADER + b"X: " + b"x" * MB + b"\r\n\r\n",
+    "a header line of 1 MB, folded": HEADER + b"X:" + b"\r\n x" * (MB // 4) + b"\r\n\r\n",
+    "100,000 fields": b"A: 1\r\n" * 100_000 + b"\r\n",
+    "250,000 addresses": b"To: " + b"a@x," * 250_000 + b"\r\n\r\n",
+    "60,000 addresses": HEADER + b"To: " + b"a@x," * 60_000 + b"\r\n\r\n",
+    "9,900 addresses": HEADER + b"To: " + b"a@x," * 9_900 + b"\r\n\r\n",
+    "9,900 of these": b"From: a@x\r\nTo: " + b"a@fabrikam.example," * 9_900 + b"\r\n\r\n",
+    "9,900 authors": b"From: " + b"a@x," * 9_900 + b"\r\n\r\n",
+    "120,000 commas": HEADER + b"To: " + b",;" * 120_000 + b"\r\n\r\n",
+    "comments": HEADER + b"To: " + b"(" * 240_000 + b"\r\n\r\n",
+    "quotes": HEADER + b'To: "' + b'\\"' * 120_000 + b"\r\n\r\n",
+    "addresses in U-labels": HEADER + b"To: " + b"a@\xc3\xbc," * 9_900 + b"\r\n\r\n",
+    "text in quoted-printable": HEADER + QP + b"\r\n" + (b"a=3D " * 14 + b"=\r\n") * 40_000,
+    "quoted-printable, no lines": HEADER + QP + b"\r\n" + b"=3D" * 980_000,
+    "quoted-printable, blanks": HEADER + QP + b"\r\n" + b" " * 2_900_000,
+    "empty lines": b"\r\n" * 1_450_000,
+    "empty lines, then a field": b"\r\n" * 1_450_000 + b"From: a@x\r\n",
+    "no line": b"x" * 2_900_000,
+    "delimiters": HEADER
+    + QP
+    + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    + b"\r\n--b " * 480_000,
+}
+
+
+async def longest_stop_s(over: asyncio.Event) -> float:
+    """Return how long the event loop stood still at most."""
+    longest, last = 0.0, time.perf_counter()
+    while not over.is_set():
+        await asyncio.sleep(0.001)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    return longest
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+async def test_no_message_stops_the_loop(content: bytes) -> None:
+    """Other devices do not notice; at best of three, since machines of tests are busy."""
+    stops = []
+    async with composer(Keys()) as it:
+        for _ in range(3):
+            over = asyncio.Event()
+            watch = asyncio.create_task(longest_stop_s(over))
+            await asyncio.sleep(0.005)
+            await asyncio.gather(
+                *(it.compose(submission(content)) for _ in range(THREADS)), return_exceptions=True
+            )
+            over.set()
+            stops.append(await watch)
+
+    assert min(stops) < LONGEST_STOP_S
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+async def test_every_message_ends_as_one_or_as_an_error_of_ours(content: bytes) -> None:
+    """What Python's own parser ends in RecursionError is a mail like any other."""
+    async with composer(Keys()) as it:
+        try:
+            mail = await it.compose(submission(content))
+        except RelayError:
+            return
+
+    assert mail.mime.count(b"\r\n\r\n") >= 1
