@@ -1,21 +1,50 @@
-"""What is wrong with settings that are right one by one, risky about them, or misspelt."""
+"""What is wrong with settings that are right one by one, and what is risky about them."""
 
-import difflib
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from smtp_oauth_relay.model import MAX_MIME_OCTETS
 from smtp_oauth_relay.setting_values import text
 
 if TYPE_CHECKING:
     from smtp_oauth_relay.settings import Settings
 
 
-_CLOSE = 0.82  # of difflib's ratio, underscores aside; HTTP_TIMEOUT, no setting, reaches 0.81
+_WITHOUT_UPLOAD = ("graph.microsoft.us", "dod-graph.microsoft.us")
 
 
 def conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
     """Yield what cannot be together: the names of the fields, and a sentence."""
+    yield from _listener_conflicts(settings)
+    if settings.graph_http_timeout > settings.delivery_deadline:
+        yield (
+            frozenset({"graph_http_timeout", "delivery_deadline"}),
+            f"GRAPH_HTTP_TIMEOUT ({text(settings.graph_http_timeout)} s) is longer than"
+            f" DELIVERY_DEADLINE ({text(settings.delivery_deadline)} s), the whole wait for a"
+            " delivery. Lower GRAPH_HTTP_TIMEOUT or raise DELIVERY_DEADLINE.",
+        )
+    if settings.uploads:
+        yield from _upload_conflicts(settings)
+    elif settings.max_message_size > MAX_MIME_OCTETS:
+        yield (
+            frozenset({"max_message_size", "large_messages"}),
+            f"MAX_MESSAGE_SIZE ({settings.max_message_size}) is more than {MAX_MIME_OCTETS}, all"
+            " that fits into one request to Microsoft Graph, which takes 4 MB, base64 included."
+            " Lower MAX_MESSAGE_SIZE, or set LARGE_MESSAGES=upload, which needs the permission"
+            " Mail.ReadWrite.",
+        )
+    has_key = settings.dkim_private_key_path or settings.dkim_private_key
+    if settings.dkim_enabled and not (has_key and settings.dkim_selector):
+        yield (
+            frozenset(
+                {"dkim_enabled", "dkim_selector", "dkim_private_key_path", "dkim_private_key"}
+            ),
+            "DKIM_ENABLED is true, but there is no key to sign with. Set DKIM_SELECTOR and"
+            " DKIM_PRIVATE_KEY_PATH (docs/dkim.md says how), or remove DKIM_ENABLED.",
+        )
+
+
+def _listener_conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
     if settings.tls_source == "off" and settings.require_tls:
         yield (
             frozenset({"tls_source", "require_tls"}),
@@ -35,21 +64,29 @@ def conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
             frozenset({"smtp_listen", "smtps_listen"}),
             f"SMTP_LISTEN and SMTPS_LISTEN both name {address}. Give one of them another port.",
         )
-    if settings.graph_http_timeout > settings.delivery_deadline:
+
+
+def _upload_conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
+    large_deadline = f"LARGE_DELIVERY_DEADLINE ({text(settings.large_delivery_deadline)} s)"
+    if settings.graph_endpoint.removeprefix("https://") in _WITHOUT_UPLOAD:
         yield (
-            frozenset({"graph_http_timeout", "delivery_deadline"}),
-            f"GRAPH_HTTP_TIMEOUT ({text(settings.graph_http_timeout)} s) is longer than"
-            f" DELIVERY_DEADLINE ({text(settings.delivery_deadline)} s), the whole wait for a"
-            " delivery. Lower GRAPH_HTTP_TIMEOUT or raise DELIVERY_DEADLINE.",
+            frozenset({"large_messages", "graph_endpoint"}),
+            "LARGE_MESSAGES is upload, but nobody knows whether the clouds of the US Government"
+            f" take uploads ({settings.graph_endpoint}). Set LARGE_MESSAGES=off.",
         )
-    has_key = settings.dkim_private_key_path or settings.dkim_private_key
-    if settings.dkim_enabled and not (has_key and settings.dkim_selector):
+    if settings.large_delivery_deadline < settings.delivery_deadline:
         yield (
-            frozenset(
-                {"dkim_enabled", "dkim_selector", "dkim_private_key_path", "dkim_private_key"}
-            ),
-            "DKIM_ENABLED is true, but there is no key to sign with. Set DKIM_SELECTOR and"
-            " DKIM_PRIVATE_KEY_PATH (docs/dkim.md says how), or remove DKIM_ENABLED.",
+            frozenset({"large_delivery_deadline", "delivery_deadline"}),
+            f"{large_deadline} is shorter than DELIVERY_DEADLINE"
+            f" ({text(settings.delivery_deadline)} s), but large mail takes longer. Raise"
+            " LARGE_DELIVERY_DEADLINE or lower DELIVERY_DEADLINE.",
+        )
+    if settings.drain_timeout <= settings.large_delivery_deadline:
+        yield (
+            frozenset({"drain_timeout", "large_delivery_deadline"}),
+            f"DRAIN_TIMEOUT ({text(settings.drain_timeout)} s) is not longer than"
+            f" {large_deadline}, so a stop of the relay would cut large mail off. Raise"
+            " DRAIN_TIMEOUT or lower LARGE_DELIVERY_DEADLINE.",
         )
 
 
@@ -72,27 +109,3 @@ def cautions(settings: "Settings") -> tuple[str, ...]:
             " its way, which the device may then send twice."
         )
     return tuple(found)
-
-
-def misspelt(variables: Iterable[str], settings: Sequence[str]) -> tuple[str, ...]:
-    """Return one sentence for each variable that looks like a misspelt setting.
-
-    Args:
-        variables: the names of those there are.
-        settings: the names of those that have a meaning.
-    """
-    known = [*settings, *(f"{name}_FILE" for name in settings)]
-    return tuple(
-        f"{name} is not a setting of the relay and has no effect; did you mean {meant}?"
-        for name in sorted(set(variables) - set(known))
-        if (meant := _nearest(name, known))
-    )
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    if not re.fullmatch("[A-Za-z0-9_.-]{3,60}", name):
-        return ""
-    by_letters = {each.replace("_", ""): each for each in reversed(known)}
-    letters = re.sub("[_.-]", "", name.upper())
-    near = difflib.get_close_matches(letters, by_letters, n=1, cutoff=_CLOSE)
-    return by_letters[near[0]] if near else ""
