@@ -213,6 +213,18 @@ async def test_no_message_stops_the_loop(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+async def test_a_device_that_sends_it_is_answered(relay: Served, content: bytes) -> None:
+    """It is sent or refused for good; and the next mail goes as always."""
+    async with relay.logged_in() as dialogue:
+        ended = content.removesuffix(b"\r\n") + b"\r\n"
+        hostile = await dialogue.submit(ended, MAILBOX, RECIPIENT)
+        usual = await dialogue.submit(mail_from(MAILBOX), MAILBOX, RECIPIENT)
+
+    assert hostile.short in {"250 2.0.0", "554 5.6.0", "550 5.1.7", "550 5.1.8"}
+    assert usual.short == "250 2.0.0"
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 async def test_every_message_ends_as_one_or_as_an_error_of_ours(content: bytes) -> None:
     """What Python's own parser ends in RecursionError is a mail like any other."""
     async with composer(Keys()) as it:

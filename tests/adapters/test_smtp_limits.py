@@ -144,26 +144,29 @@ async def test_content_without_an_end(relay: Served, octets: bytes) -> None:
     await until(lambda: memory_of(relay).used == 0, "the memory came back")
 
 
-async def test_twenty_megabytes_of_empty_lines_stop_nobody(stand_in: StandIn) -> None:
-    """Other devices do not notice them."""
-    loop = asyncio.get_running_loop()
-    async with serving(stand_in) as relay, relay.logged_in() as dialogue:
-        await begin_data(dialogue)
-        longest = 0.0
+async def test_twenty_megabytes_of_empty_lines_stop_nobody(relay: Served) -> None:
+    """Other devices do not notice them; at best of three, since machines of tests are busy."""
+    stops = []
+    for _ in range(3):
+        async with relay.logged_in() as dialogue:
+            await begin_data(dialogue)
+            watch = asyncio.create_task(longest_stop_s(over := asyncio.Event()))
+            answer = await flood(dialogue, b"\r\n" * 8192, 20_000_000 // 16_384)
+            over.set()
+            stops.append(await watch)
+            assert answer == FAR_TOO_LARGE
 
-        async def watch() -> None:
-            nonlocal longest
-            while True:
-                before = loop.time()
-                await asyncio.sleep(0.005)
-                longest = max(longest, loop.time() - before - 0.005)
+    assert min(stops) < 0.05
 
-        watching = asyncio.create_task(watch())
-        answer = await flood(dialogue, b"\r\n" * 8192, 20_000_000 // 16_384)
-        watching.cancel()
 
-    assert answer == FAR_TOO_LARGE
-    assert longest < 0.25, "design: 50 ms; a loaded machine of CI is given more"
+async def longest_stop_s(over: asyncio.Event) -> float:
+    """Return how long the event loop stood still at most."""
+    loop, longest = asyncio.get_running_loop(), 0.0
+    while not over.is_set():
+        before = loop.time()
+        await asyncio.sleep(0.001)
+        longest = max(longest, loop.time() - before)
+    return longest
 
 
 # Memory -----------------------------------------------------------------------------------------

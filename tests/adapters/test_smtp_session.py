@@ -38,6 +38,18 @@ def live_sessions() -> int:
     return sum(isinstance(each, RelaySMTP) for each in gc.get_objects())
 
 
+async def test_the_answer_to_ehlo_comes_in_one_write(relay: Served) -> None:
+    """Sloppy devices read once, and take what they have for all there is."""
+    async with connected(relay.port) as dialogue:
+        await dialogue.expect("220 ")
+        await dialogue.send("EHLO device")
+
+        octets = await dialogue.reader.read(65_536)
+
+    assert octets.startswith(b"250-relay.example\r\n250-PIPELINING\r\n")
+    assert octets.endswith(b"\r\n250 HELP\r\n")
+
+
 # Silence --------------------------------------------------------------------------------------
 
 
