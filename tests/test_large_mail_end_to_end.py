@@ -247,3 +247,20 @@ async def test_a_scanner_that_gives_up_and_comes_again_gets_one_copy(
     assert reply.startswith("250 ")
     assert len(relay.stand_in.accepted) == 1
     assert log.getvalue().count(" joined=") == 1
+
+
+@pytest.mark.parametrize("fault", [None, Fault(status=403)], ids=["taken", "refused"])
+async def test_a_large_mail_does_not_stay_with_its_session(
+    relay: Served, fault: Fault | None
+) -> None:
+    """A program that keeps its session does not keep the memory for what it has sent."""
+    if fault is not None:
+        relay.stand_in.graph_faults.add(fault, times=None)
+    memory = relay.running._admission._memory
+    assert memory is not None
+    content = message_with((SCAN, "application/pdf", "a.pdf")).as_bytes()
+    async with relay.logged_in() as dialogue:
+        answer = await dialogue.submit(content, MAILBOX, RECIPIENT)
+
+        assert answer.code == (250 if fault is None else 550)
+        await until(lambda: memory.used == 0, "the memory came back")

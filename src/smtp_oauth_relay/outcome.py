@@ -1,6 +1,6 @@
 """What became of a submission: all that the reply and the audit line are made of."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from smtp_oauth_relay.errors import AnswerNotUnderstood, OutcomeUnknown, RelayError
 from smtp_oauth_relay.model import OutgoingMail, Receipt, Submission
@@ -60,9 +60,11 @@ class Outcome:
             return self.effort.attempts > 0
         return isinstance(self.error, OutcomeUnknown | AnswerNotUnderstood)
 
-    def without_content(self) -> "Outcome":
-        """Return the same without the message: a session may keep it until its client says more."""
-        return replace(self, submission=replace(self.submission, content=b""), mail=None)
+    def forget_frames(self) -> None:
+        """Let what went wrong forget where: the frames hold on to the message, and to the error."""
+        for wrong in (self.error, self.bug):
+            if wrong is not None:
+                wrong.__traceback__ = wrong.__cause__ = wrong.__context__ = None
 
     @property
     def reply(self) -> Reply:

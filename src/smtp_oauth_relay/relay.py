@@ -159,7 +159,8 @@ class Relay:
         except Exception as bug:  # the boundary: a bug of ours delays a mail, never bounces it
             outcome = delivery.end(bug=bug)
         self._audit(outcome)
-        return outcome.without_content()
+        outcome.forget_frames()
+        return outcome
 
     async def _receipt(self, delivery: Delivery) -> Receipt:
         """Return Graph's receipt for a message: a new one, or that of the same mail before it."""

@@ -148,23 +148,6 @@ def test_a_message_goes_out_once() -> None:
     run(scene())
 
 
-def test_what_is_over_weighs_nothing() -> None:
-    """A session keeps it until its client says more, which can be minutes later."""
-
-    async def scene() -> None:
-        it = wired(Entra(), Graph())
-        delivery = it.relay.submit(submission())
-        await delivery.reply()
-        outcome = delivery.task.result()
-
-        assert it.audit[0].submission.content == CONTENT
-        assert it.audit[0].mail is not None
-        assert (delivery.submission.content, outcome.submission.content) == (b"", b"")
-        assert outcome.mail is None
-
-    run(scene())
-
-
 def test_a_refusal_names_the_request() -> None:
     """The line in the device's log leads to the line in Microsoft's."""
 
