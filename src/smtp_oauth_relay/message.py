@@ -44,8 +44,9 @@ ROOM_FOR_SIGNATURE = 2_000
 MAX_ORDINARY_OCTETS = MAX_MIME_OCTETS - ROOM_FOR_SIGNATURE
 """The largest message that surely fits into one request."""
 
-MAX_TEXT_OF_LARGE_MAIL = 1_500_000
-"""How much text is encoded anew in a message that is uploaded, in octets."""
+MAX_TEXT_THAT_SHRINKS = 4_500_000
+MAX_TEXT_THAT_GROWS = 1_500_000
+"""How much text is encoded anew in a message that is over one request, in octets."""
 
 _LIGHT_HEADER_OCTETS = 4_000
 _LIGHT_BODY_OCTETS = 32_000
@@ -131,13 +132,16 @@ def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
 def _with_base64_texts(message: Message, rules: Rules) -> Message:
     """Return the message with its texts in base64; none makes a large message of an ordinary one.
 
-    What is longer than a mail's text stays in quoted-printable in large mail: it is an attachment,
-    which is decoded for the upload, or could not be sent if it grew.
+    In large mail all texts together are encoded anew if it gets smaller by that, else short ones.
+    A longer one is an attachment, which is decoded for the upload, or could not be sent if it grew.
     """
     room = MAX_ORDINARY_OCTETS - message.octets
     if room >= 0 or not rules.has_uploads:
         return with_base64_texts(message, room, MAX_ORDINARY_OCTETS)
-    return with_base64_texts(message, rules.max_octets - message.octets, MAX_TEXT_OF_LARGE_MAIL)
+    smaller = with_base64_texts(message, 0, MAX_TEXT_THAT_SHRINKS)
+    if smaller is not message:
+        return smaller
+    return with_base64_texts(message, rules.max_octets - message.octets, MAX_TEXT_THAT_GROWS)
 
 
 def _require_limits(message: Message) -> None:

@@ -20,6 +20,7 @@ MAX_PARTS = 1000
 _CHUNK = 48 * 1024  # while one is worked on, nothing else runs
 _WINDOW = 1024 * 1024
 _MAX_LINE = 1000
+_LINE = 57  # octets, 76 in base64
 
 _OPEN = frozenset(["multipart/mixed", "multipart/alternative", "multipart/related"])
 _NAME = r"[!#$&+\-.0-9A-Z^_a-z]++"
@@ -225,7 +226,8 @@ def _text_edits(body: bytes, entity: _Entity) -> Iterator[_Edit]:
 
 def _base64_of(octets: bytes) -> bytes | None:
     """Return quoted-printable as base64 in lines of 76; `None` if it is not well-formed."""
-    plain, position = [], 0
+    lines: list[bytes] = []
+    held, position = b"", 0
     while position < len(octets):
         end = octets.find(b"\r\n", position + _CHUNK) + 2
         if end < 2:
@@ -236,12 +238,17 @@ def _base64_of(octets: bytes) -> bytes | None:
         piece = _BLANKS_AT_END.sub(b"", piece)
         if _BAD_ESCAPE.search(piece.removesuffix(b"=")):
             return None
-        plain.append(a2b_qp(piece))
+        held += a2b_qp(piece)
+        whole = len(held) - len(held) % _LINE
+        if whole:
+            lines.append(_lines(held[:whole]))
+            held = held[whole:]
         position = end
-    line_end = b"\r\n" if octets.endswith(b"\r\n") else b""
-    return b"\r\n".join(_lines(b"".join(plain))) + line_end
+    if held:
+        lines.append(_lines(held))
+    return b"\r\n".join(lines) + (b"\r\n" if octets.endswith(b"\r\n") else b"")
 
 
-def _lines(octets: bytes) -> Iterator[bytes]:
-    for start in range(0, len(octets), 57):
-        yield b64encode(octets[start : start + 57])
+def _lines(octets: bytes) -> bytes:
+    starts = range(0, len(octets), _LINE)
+    return b"\r\n".join(b64encode(octets[start : start + _LINE]) for start in starts)

@@ -228,7 +228,7 @@ def test_no_repair_makes_a_message_large(octets: int) -> None:
 def test_the_text_of_a_large_message_is_put_into_base64() -> None:
     """A text file that is longer is decoded for the upload, and a longer text could not grow."""
     line = b"h=C3=BC" * 10 + b"=\r\n"
-    text, file = (QP + line * (octets // len(line)) for octets in (100_000, 3_000_000))
+    text, file = (QP + line * (octets // len(line)) for octets in (100_000, 5_000_000))
     content = mixed(text, file)
 
     mail = compose(submission(content, "a@x.example"), LARGE, NOW)
@@ -240,6 +240,18 @@ def test_the_text_of_a_large_message_is_put_into_base64() -> None:
         "quoted-printable",
     ]
     assert bytes(mail.rest).endswith(file + b"\r\n--b--\r\n")
+
+
+@pytest.mark.parametrize("octets", [2_999_000, 3_100_000, 4_000_000])
+def test_a_long_text_that_gets_smaller_fits_into_one_request(octets: int) -> None:
+    """Text beyond ASCII is less than half as long in base64; it could not be uploaded as it is."""
+    line = b"=D0=9F" * 12 + b"=\r\n"
+    head = USUAL + b"To: a@x.example\r\nMIME-Version: 1.0\r\n" + QP
+    content = head + line * (octets // len(line)) + b"\r\n"
+
+    mail = compose(submission(content, "a@x.example"), LARGE, NOW)
+
+    assert (mail.is_large, mail.repairs) == (False, (Repair.QP,))
 
 
 def test_a_large_message_is_held_twice_at_most() -> None:
