@@ -114,11 +114,13 @@ def with_base64_texts(message: Message, max_growth: int, max_text: int) -> Messa
         else field
         for field in message.fields
     )
-    return Message(fields, _applied(source, start, edits), message.skipped)
+    octets = len(message.rest) + growth
+    return Message(fields, _applied(source, start, edits, octets), message.skipped)
 
 
-def _applied(source: bytes, start: int, edits: list[_Edit]) -> bytes:
-    result, position = io.BytesIO(), start  # which hands over what it holds without another copy
+def _applied(source: bytes, start: int, edits: list[_Edit], octets: int) -> bytes:
+    # Has its final size from the beginning, and hands over what it holds without another copy.
+    result, position = io.BytesIO(bytes(octets)), start
     for edit in sorted((edit for edit in edits if edit.start >= 0), key=lambda edit: edit.start):
         _copy(source, position, edit.start, result)
         result.write(edit.octets)
