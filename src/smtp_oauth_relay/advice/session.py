@@ -86,12 +86,14 @@ ROWS: tuple[Advice, ...] = (
         cure="Correct the recipient in the device's address book: one address, such as"
         " ann@contoso.com, in each field.",
         errors=(errors.AddressMalformed,),
+        replies=(replies.RECIPIENT_MALFORMED,),
     ),
     Advice(
         name="address-not-ascii",
         cause="An address has umlauts or accents, and the device does not announce SMTPUTF8.",
         cure="Use an address without umlauts and accents: most mailboxes have one.",
         errors=(errors.AddressNotAscii,),
+        replies=(replies.SMTPUTF8_REQUIRED,),
     ),
     Advice(
         name="too-many-recipients",
