@@ -33,7 +33,6 @@ ADVICE: tuple[Advice, ...] = (*sign_in.ROWS, *delivery.ROWS, *session.ROWS, *ope
 """Every row, in the order of `docs/troubleshooting.md`; what is more exact comes first."""
 
 _BY_ERROR: Mapping[type[RelayError], Advice] = {kind: row for row in ADVICE for kind in row.errors}
-_BY_REPLY: Mapping[str, Advice] = {str(reply): row for row in ADVICE for reply in row.replies}
 _BY_EVENT: Mapping[str, Advice] = {name: row for row in ADVICE for name in row.events}
 
 
@@ -53,12 +52,14 @@ def about_error(error: Exception) -> Advice:
 
 
 def about_reply(reply: Reply | str) -> Advice | None:
-    """Return the row for a reply whose cause no error names; text as devices read it, or less.
+    """Return the row for a reply, as devices read it.
 
     Returns:
         `None` for a reply that has several causes: the log tells which.
     """
-    return _BY_REPLY.get(str(reply).partition(" id=")[0])
+    line = str(reply).partition(" id=")[0]
+    rows = [row for row in ADVICE if line in map(str, row.shown)]
+    return rows[0] if len(rows) == 1 else None
 
 
 def about_event(name: str) -> Advice | None:

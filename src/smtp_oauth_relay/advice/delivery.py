@@ -2,6 +2,7 @@
 
 from smtp_oauth_relay import errors, replies
 from smtp_oauth_relay.advice.rows import Advice
+from smtp_oauth_relay.replies import REPLIES
 
 ROWS: tuple[Advice, ...] = (
     Advice(
@@ -27,10 +28,20 @@ ROWS: tuple[Advice, ...] = (
         errors=(errors.SenderRefused,),
     ),
     Advice(
+        name="upload-permission",
+        cause="Large messages go by draft and upload, for which the application lacks the"
+        " permission Mail.ReadWrite, or a policy keeps it from this mailbox.",
+        cure="Grant Mail.ReadWrite as an application permission with admin consent, as well as"
+        " Mail.Send; or set LARGE_MESSAGES=off, which refuses mail over 3 MB.",
+        replies=(REPLIES[errors.SenderRefused],),
+        says=("the application lacks Mail.ReadWrite",),
+    ),
+    Advice(
         name="send-as",
         cause="The From address is not the mailbox's own, and the mailbox may not send as it.",
         cure="Set the device's From address to the mailbox's own address, or grant the mailbox Send"
         " As for the other one in the Exchange admin center.",
+        replies=(REPLIES[errors.SenderRefused],),
         says=("the mailbox may not send as the From address",),
     ),
     Advice(
@@ -38,6 +49,7 @@ ROWS: tuple[Advice, ...] = (
         cause="Microsoft has blocked the mailbox from sending, mostly because of spam.",
         cure="In the Microsoft Defender portal, Restricted entities, unblock it; see first what it"
         " has sent, and give the application a new secret if that was not you.",
+        replies=(REPLIES[errors.SenderRefused],),
         says=("the mailbox is blocked from sending", "the account is suspended"),
     ),
     Advice(
@@ -46,6 +58,7 @@ ROWS: tuple[Advice, ...] = (
         " younger than 15 minutes.",
         cure="Give the user an Exchange Online licence in the Microsoft 365 admin center, or make"
         " it a shared mailbox (which needs none). A new mailbox works after a quarter of an hour.",
+        replies=(REPLIES[errors.MailboxUnknown],),
         says=("the mailbox has no licence",),
     ),
     Advice(
@@ -97,6 +110,7 @@ ROWS: tuple[Advice, ...] = (
             "more than MAX_MESSAGE_SIZE",
             "more than Graph takes in one request",
             "more than the mailbox may send",
+            "more than Exchange Online sends",
             "the message is larger than Graph may be given",
         ),
         errors=(errors.MessageTooLarge,),
@@ -115,8 +129,25 @@ ROWS: tuple[Advice, ...] = (
             "Graph does not understand the message",
             "the header section is larger than the limits",
             "the address lists are larger than the limits",
+            "the header section of a part is larger than the limits",
+            "a multipart without a usable boundary",
+            "too many parts",
+            "parts are nested deeper than",
+            "too many lines that look like the delimiter of a part",
+            "the base64 of an attachment",
         ),
         errors=(errors.ContentRefused,),
+    ),
+    Advice(
+        name="upload-impossible",
+        cause="The message is too large for one request, and cannot be taken apart: it is signed or"
+        " encrypted, or its text alone is too long.",
+        cure="Send it in parts, or without signature or encryption; or let the device send a link.",
+        says=(
+            "without its attachments it is still larger",
+            "taking it apart would break it",
+        ),
+        errors=(errors.UploadImpossible,),
     ),
     Advice(
         name="mail-loop",
@@ -171,6 +202,7 @@ ROWS: tuple[Advice, ...] = (
         cause="Exchange is busy, has a passing fault, or is moving the mailbox.",
         cure="Nothing, if the device tries again. If it lasts for an hour, look at"
         " status.cloud.microsoft and at the service health in the Microsoft 365 admin center.",
+        replies=(REPLIES[errors.Throttled], REPLIES[errors.OutcomeUnknown]),
         says=(
             "Exchange is busy",
             "Exchange has a passing fault",
@@ -184,6 +216,7 @@ ROWS: tuple[Advice, ...] = (
         cause="So many messages of one tenant are under way that it would take the others' room.",
         cure="Nothing, if the device tries again. If it lasts: look in the log for the device that"
         " floods, or raise MAX_SESSIONS.",
+        replies=(REPLIES[errors.Throttled],),
         says=("too many messages of this tenant are under way",),
     ),
     Advice(
@@ -203,6 +236,23 @@ ROWS: tuple[Advice, ...] = (
         errors=(errors.GraphUnreachable,),
     ),
     Advice(
+        name="upload-failed",
+        cause="The upload of a large message broke off before it was to be sent: provably nothing"
+        " was sent.",
+        cure="Let the device try again. If it lasts: let the relay reach outlook.office.com and"
+        " outlook.office365.com, port 443, too: that is where attachments go.",
+        says=("nothing was sent:", "Graph names no id for the draft", "the upload URL"),
+        errors=(errors.UploadFailed,),
+    ),
+    Advice(
+        name="draft-left",
+        cause="A large message was not sent, and the draft that was made for it could not be"
+        " deleted.",
+        cure="Delete it from the Drafts folder of the mailbox that the line names. Nobody has got"
+        " it.",
+        events=("upload.draft_left",),
+    ),
+    Advice(
         name="outcome-unknown",
         cause="Graph failed or did not answer in time. The message may have been sent or not.",
         cure="Let the device try again: a message that comes twice is better than one that never"
@@ -215,6 +265,7 @@ ROWS: tuple[Advice, ...] = (
             "a fault between Graph's servers",
             "Graph waited in vain for one of its servers",
             "the delivery that was joined has failed",
+            "nobody can say whether the draft was sent",
         ),
         errors=(errors.OutcomeUnknown,),
     ),

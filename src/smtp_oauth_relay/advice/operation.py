@@ -63,6 +63,7 @@ ROWS: tuple[Advice, ...] = (
             "relay.ready",
             "session.opened",
             "auth.accepted",
+            "upload.found_sent",
         ),
     ),
 )

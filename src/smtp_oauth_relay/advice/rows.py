@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from smtp_oauth_relay.errors import RelayError
-from smtp_oauth_relay.replies import Reply
+from smtp_oauth_relay.replies import REPLIES, Reply
 
 MAX_CHARACTERS = 256
 """Of a cause and of a cure: so much of a text the log shows."""
@@ -19,7 +19,7 @@ class Advice:
         cure: what to do about it, in plain words.
         says: words of the log's `cause` by which it is known.
         errors: classes whose errors it explains, if their words are not known.
-        replies: what devices read about it, where no error names the cause.
+        replies: what devices read about it, besides the replies to those errors.
         events: lines of the log about it that have no `cause`.
     """
 
@@ -30,6 +30,12 @@ class Advice:
     errors: tuple[type[RelayError], ...] = ()
     replies: tuple[Reply, ...] = ()
     events: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> tuple[Reply, ...]:
+        """All that devices read about it."""
+        by_errors = (REPLIES[kind] for kind in self.errors if kind in REPLIES)
+        return tuple(dict.fromkeys((*self.replies, *by_errors)))
 
     def __post_init__(self) -> None:
         """Refuse what the log could not show whole, or what nothing leads to."""

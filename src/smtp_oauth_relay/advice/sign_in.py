@@ -1,7 +1,15 @@
 """The login: user name and secret, the application, the tenant, Entra ID and the way to it."""
 
 from smtp_oauth_relay.advice.rows import Advice
-from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable, UserNameMalformed
+from smtp_oauth_relay.errors import (
+    CredentialsRefused,
+    GraphUnreachable,
+    SignInUnavailable,
+    UserNameMalformed,
+)
+from smtp_oauth_relay.replies import AUTH_REFUSED, AUTH_UNAVAILABLE, REPLIES
+
+GRAPH_UNREACHABLE = REPLIES[GraphUnreachable]
 
 ROWS: tuple[Advice, ...] = (
     Advice(
@@ -11,6 +19,7 @@ ROWS: tuple[Advice, ...] = (
         cure="Type the secret's value as the password. It is shown only once: if it is lost, create"
         " a new client secret in Entra ID under App registrations, the application, Certificates &"
         " secrets, and type that.",
+        replies=(AUTH_REFUSED,),
         says=(
             "the client secret is wrong",
             "the client secret or the application's ID is wrong",
@@ -22,12 +31,14 @@ ROWS: tuple[Advice, ...] = (
         cure="Create a new client secret in Entra ID under App registrations, the application,"
         " Certificates & secrets, and type its value as the password into every device that uses"
         " this application.",
+        replies=(AUTH_REFUSED,),
         says=("the client secret is expired",),
     ),
     Advice(
         name="secret-missing",
         cause="The device sends no password.",
         cure="Type the client secret's value into the device's password field.",
+        replies=(AUTH_REFUSED,),
         says=("no client secret was sent", "the client secret is empty", "the password is empty"),
     ),
     Advice(
@@ -36,6 +47,7 @@ ROWS: tuple[Advice, ...] = (
         " Client secrets are ASCII.",
         cure="Type user name and password again, by hand or over the device's web page: what was"
         " pasted may have brought invisible characters along.",
+        replies=(AUTH_REFUSED,),
         says=("the client secret is no Unicode text", "the login is no UTF-8"),
     ),
     Advice(
@@ -44,6 +56,7 @@ ROWS: tuple[Advice, ...] = (
         cure="The user name is tenant ID, @ and application (client) ID: both from the overview of"
         " the application in Entra ID. smtp-oauth-relay username encode makes the short form, and"
         " username decode reads what was typed.",
+        replies=(AUTH_REFUSED,),
         says=("the user name is longer than", "between tenant and client", "the client is neither"),
         errors=(UserNameMalformed,),
     ),
@@ -53,6 +66,7 @@ ROWS: tuple[Advice, ...] = (
         cure="Compare both IDs in the user name with the application's overview in Entra ID: they"
         " are Directory (tenant) ID and Application (client) ID, in this order, and not the"
         " object ID.",
+        replies=(AUTH_REFUSED,),
         says=(
             "the application does not exist in this tenant",
             "the application is unknown or may not sign in this way",
@@ -65,6 +79,7 @@ ROWS: tuple[Advice, ...] = (
         cure="Correct the part of the user name before the delimiter: the Directory (tenant) ID,"
         " or a domain that the tenant owns. A made-up ending such as .local belongs to the end of"
         " the user name. For US Government or China set AZURE_CLOUD.",
+        replies=(AUTH_REFUSED,),
         says=(
             "the tenant does not exist",
             "the tenant is in another national cloud",
@@ -78,6 +93,7 @@ ROWS: tuple[Advice, ...] = (
         " tenant.",
         cure="In Entra ID, App registrations, the application, API permissions: add Mail.Send as an"
         " application permission of Microsoft Graph, and press Grant admin consent.",
+        replies=(AUTH_REFUSED,),
         says=(
             "the application has no service principal",
             "nobody has consented to the application",
@@ -89,6 +105,7 @@ ROWS: tuple[Advice, ...] = (
         cause="The application exists, but is disabled or may not sign in for itself.",
         cure="In Entra ID, Enterprise applications, the application, Properties: switch Enabled for"
         " users to sign-in to Yes; where assignment is required, assign it or switch that off.",
+        replies=(AUTH_REFUSED,),
         says=(
             "the application is disabled",
             "the application cannot be accessed now",
@@ -102,6 +119,7 @@ ROWS: tuple[Advice, ...] = (
         cause="The application is registered as a public client, which cannot have a secret.",
         cure="In Entra ID, App registrations, the application, Authentication: switch Allow public"
         " client flows off, or register a new application for the relay.",
+        replies=(AUTH_REFUSED,),
         says=("the application is a public client",),
     ),
     Advice(
@@ -111,6 +129,7 @@ ROWS: tuple[Advice, ...] = (
         cure="In Entra ID, Conditional Access: let the policy allow the relay's public address for"
         " this application. The application's sign-in logs (service principal sign-ins) name the"
         " policy.",
+        replies=(AUTH_REFUSED,),
         says=("a Conditional Access policy",),
     ),
     Advice(
@@ -118,6 +137,7 @@ ROWS: tuple[Advice, ...] = (
         cause="Entra ID treats the request as the login of a person.",
         cure="Use the tenant ID and the ID of an application as the user name, and its client"
         " secret as the password; never the address and password of a person.",
+        replies=(AUTH_REFUSED,),
         says=("Entra ID took this for a user's sign-in",),
     ),
     Advice(
@@ -125,6 +145,7 @@ ROWS: tuple[Advice, ...] = (
         cause="Entra ID refuses the login for a reason that has no row of its own here.",
         cure="Look up the AADSTS number of the log at login.microsoftonline.com/error, and look"
         " into the sign-in logs of Entra ID under service principal sign-ins.",
+        replies=(AUTH_REFUSED,),
         says=(
             "Entra ID does not grant this application a token",
             "Entra ID cannot use this user name",
@@ -138,6 +159,7 @@ ROWS: tuple[Advice, ...] = (
         " them.",
         cure="Add it to ALLOWED_TENANTS or ALLOWED_CLIENTS and restart the relay. A tenant can be"
         " named by its ID and by its domains: the list must have the name that the user name has.",
+        replies=(AUTH_REFUSED,),
         says=("ALLOWED_TENANTS", "the client is not in ALLOWED_CLIENTS"),
     ),
     Advice(
@@ -146,6 +168,7 @@ ROWS: tuple[Advice, ...] = (
         " of the same cloud.",
         cure="Set AZURE_CLOUD to the cloud of the tenant, and remove AZURE_AUTHORITY_HOST and"
         " GRAPH_ENDPOINT unless you know that you need them.",
+        replies=(AUTH_UNAVAILABLE,),
         says=("Entra ID does not know the scope", "the login service knows no client credentials"),
     ),
     Advice(
@@ -153,6 +176,7 @@ ROWS: tuple[Advice, ...] = (
         cause="Entra ID is busy, failing, or has asked to be left alone for a while.",
         cure="Nothing: it is asked again with the next login. If it lasts for an hour, look at"
         " status.cloud.microsoft, and for a device that logs in many times a second.",
+        replies=(AUTH_UNAVAILABLE,),
         says=(
             "Entra ID has a passing fault",
             "Entra ID cannot answer now",
@@ -165,6 +189,7 @@ ROWS: tuple[Advice, ...] = (
         cause="From this address five logins of this application have failed within a minute.",
         cure="Correct the password in the device; auth.refused, some lines above, says what is"
         " wrong with it. After a minute Entra ID is asked again.",
+        replies=(AUTH_UNAVAILABLE,),
         says=("too many failed logins from this address",),
     ),
     Advice(
@@ -172,6 +197,7 @@ ROWS: tuple[Advice, ...] = (
         cause="The name of Entra ID or Graph cannot be resolved: the relay's DNS does not work.",
         cure="On the relay's machine run: nslookup login.microsoftonline.com. Correct the machine's"
         " or container's DNS server; where only a proxy reaches the internet, set HTTPS_PROXY.",
+        replies=(AUTH_UNAVAILABLE, GRAPH_UNREACHABLE),
         says=("gaierror",),
     ),
     Advice(
@@ -180,6 +206,7 @@ ROWS: tuple[Advice, ...] = (
         cure="407: put user and password into HTTPS_PROXY (http://user:password@host:port). Else"
         " allow login.microsoftonline.com and graph.microsoft.com, port 443, in the proxy, or name"
         " them in NO_PROXY.",
+        replies=(AUTH_UNAVAILABLE, GRAPH_UNREACHABLE),
         says=("the proxy answered",),
     ),
     Advice(
@@ -189,6 +216,7 @@ ROWS: tuple[Advice, ...] = (
         cure="Exempt login.microsoftonline.com and graph.microsoft.com from the inspection, or put"
         " the firewall's CA together with the usual ones into a PEM file and name it in"
         " SSL_CERT_FILE.",
+        replies=(AUTH_UNAVAILABLE, GRAPH_UNREACHABLE),
         says=("the certificate is not trusted",),
     ),
     Advice(
@@ -196,6 +224,7 @@ ROWS: tuple[Advice, ...] = (
         cause="Something on the way answers instead of Entra ID: a proxy, a firewall or a portal.",
         cure="Exempt login.microsoftonline.com from inspection and login pages; if the relay must"
         " use a proxy, set HTTPS_PROXY.",
+        replies=(AUTH_UNAVAILABLE,),
         says=(
             "the answer is not Entra ID's",
             "Entra ID's answer holds no token",
@@ -208,6 +237,7 @@ ROWS: tuple[Advice, ...] = (
         cause="No connection to Entra ID comes about, or no answer comes in time.",
         cure="Let the relay reach login.microsoftonline.com, port 443, through the firewall, or set"
         " HTTPS_PROXY. smtp-oauth-relay check says what is in the way.",
+        replies=(AUTH_UNAVAILABLE,),
         says=("Entra ID did not answer", "Entra ID cannot be reached"),
         errors=(SignInUnavailable,),
     ),
