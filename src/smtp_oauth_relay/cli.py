@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.commands import (
+    check,
     completion,
     healthcheck,
     sandbox,
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 COMMANDS = {
     "serve": (serve.describe, "run the relay (the default)"),
+    "check": (check.describe, "find out what is wrong, and what to do about it"),
     "sandbox": (sandbox.describe, "try the relay out, with stand-ins for Microsoft"),
     "send-test": (send_test.describe, "send one mail through a running relay"),
     "username": (username.describe, "shorten a user name, or read a short one"),

@@ -14,25 +14,29 @@ BUG = Advice(
     events=("relay.bug", "session.bug", "submission.bug"),
 )
 
+PORT_TAKEN = Advice(
+    name="port-taken",
+    cause="The relay cannot listen where SMTP_LISTEN says: the port is taken or reserved, or"
+    " the address is not this machine's.",
+    cure="Find who has it (ss -ltnp), and end that or choose another port in SMTP_LISTEN. Below"
+    " 1024 a process needs to be allowed to (CAP_NET_BIND_SERVICE); in a container map the"
+    " port instead.",
+    says=("cannot listen on",),
+    errors=(errors.StartFailed,),
+)
+
+CONFIGURATION = Advice(
+    name="configuration",
+    cause="A setting cannot be used; the sentence after it says which, and why.",
+    cure="Correct what the sentence names, and start the relay again. docs/configuration.md has"
+    " every setting; smtp-oauth-relay check tries the configuration out.",
+    errors=(errors.SettingsError,),
+    events=("configuration.warning",),
+)
+
 ROWS: tuple[Advice, ...] = (
-    Advice(
-        name="configuration",
-        cause="A setting cannot be used; the sentence after it says which, and why.",
-        cure="Correct what the sentence names, and start the relay again. docs/configuration.md has"
-        " every setting; smtp-oauth-relay check tries the configuration out.",
-        errors=(errors.SettingsError,),
-        events=("configuration.warning",),
-    ),
-    Advice(
-        name="port-taken",
-        cause="The relay cannot listen where SMTP_LISTEN says: the port is taken or reserved, or"
-        " the address is not this machine's.",
-        cure="Find who has it (ss -ltnp), and end that or choose another port in SMTP_LISTEN. Below"
-        " 1024 a process needs to be allowed to (CAP_NET_BIND_SERVICE); in a container map the"
-        " port instead.",
-        says=("cannot listen on",),
-        errors=(errors.StartFailed,),
-    ),
+    CONFIGURATION,
+    PORT_TAKEN,
     Advice(
         name="stopping",
         cause="The relay is stopped or updated.",
