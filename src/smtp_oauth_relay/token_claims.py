@@ -20,7 +20,7 @@ def roles_of(token: BearerToken) -> frozenset[str] | None:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
         return None
-    if not isinstance(claims, dict):
+    roles = claims.get("roles", []) if isinstance(claims, dict) else None
+    if not isinstance(roles, list):
         return None
-    roles = claims.get("roles", [])
     return frozenset(role for role in roles if isinstance(role, str))
