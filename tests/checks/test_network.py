@@ -131,14 +131,14 @@ async def test_somebody_else_answers(found: Found, stand_in: StandIn, body: byte
 @pytest.mark.parametrize(
     ("minutes", "state", "text"),
     [
-        (10, State.FAIL, "this machine's clock is 6"),
-        (-10, State.FAIL, "this machine's clock is 5"),
-        (1, State.WARN, "this machine's clock is 6"),
+        (10, State.FAIL, "this machine's clock is 10 minutes ahead of that of localhost"),
+        (-10, State.FAIL, "this machine's clock is 10 minutes behind that of localhost"),
+        (1.25, State.WARN, "this machine's clock is "),
         (0, State.OK, "this machine's clock and that of localhost agree"),
     ],
 )
 async def test_a_clock_that_is_off(
-    found: Found, stand_in: StandIn, minutes: int, state: State, text: str
+    found: Found, stand_in: StandIn, minutes: float, state: State, text: str
 ) -> None:
     """Tokens and certificates are then taken for old, or for not yet valid."""
     theirs = format_datetime(datetime.now(UTC) - timedelta(minutes=minutes), usegmt=True)

@@ -27,6 +27,7 @@ __all__ = [
     "about_outcome",
     "about_reply",
     "cure_for",
+    "cure_for_cause",
 ]
 
 ADVICE: tuple[Advice, ...] = (*sign_in.ROWS, *delivery.ROWS, *session.ROWS, *operation.ROWS)
@@ -74,6 +75,12 @@ def about_outcome(outcome: Outcome) -> Advice | None:
     if outcome.error is not None:
         return about_error(outcome.error)
     return about_reply(replies.SHUTTING_DOWN) if outcome.is_cut else operation.BUG
+
+
+def cure_for_cause(cause: str) -> str | None:
+    """Return what to do about a `cause` of the log; `None` if no row knows it."""
+    row = about_cause(cause)
+    return row.cure if row else None
 
 
 def cure_for(error: Exception) -> str:

@@ -56,8 +56,9 @@ ROWS: tuple[Advice, ...] = (
         name="mailbox-unlicensed",
         cause="The sending mailbox has no Exchange Online licence, is on-premises or deleted, or is"
         " younger than 15 minutes.",
-        cure="Give the user an Exchange Online licence in the Microsoft 365 admin center, or make"
-        " it a shared mailbox (which needs none). A new mailbox works after a quarter of an hour.",
+        cure="Give the user an Exchange Online licence in the Microsoft 365 admin center, or turn"
+        " it into a shared mailbox (which needs none). A new mailbox works after a quarter of an"
+        " hour.",
         replies=(REPLIES[errors.MailboxUnknown],),
         says=("the mailbox has no licence",),
     ),

@@ -5,6 +5,35 @@ from smtp_oauth_relay.advice.rows import Advice
 
 ROWS: tuple[Advice, ...] = (
     Advice(
+        name="certificate-expired",
+        cause="The device refuses the relay's certificate because it has expired, or because the"
+        " device's clock is wrong.",
+        cure="Renew the certificate: put the new one with its intermediates, and its key, in the"
+        " place of the old ones. If it is still valid (smtp-oauth-relay check says until when), set"
+        " the device's clock.",
+        says=("alert certificate expired",),
+    ),
+    Advice(
+        name="certificate-not-trusted",
+        cause="The device does not trust the relay's certificate: it does not know the issuer, an"
+        " intermediate certificate is missing, or the name is another one.",
+        cure="Let the device connect by a name that the certificate has, and trust its issuer, or"
+        " switch its verification off. smtp-oauth-relay check says whether the chain is complete.",
+        says=("alert unknown ca", "alert bad certificate", "alert certificate unknown"),
+    ),
+    Advice(
+        name="tls-too-old",
+        cause="The device knows no version of TLS, or no cipher, that the relay takes.",
+        cure="Give the device new firmware, or switch TLS 1.2 on in it. See TLS_CIPHER_SUITE in"
+        " docs/configuration.md for what else can be done.",
+        says=(
+            "unsupported protocol",
+            "no shared cipher",
+            "version too low",
+            "alert protocol version",
+        ),
+    ),
+    Advice(
         name="tls-failed",
         cause="The device and the relay do not agree on TLS: it does not trust the certificate, or"
         " knows none of the versions and ciphers.",

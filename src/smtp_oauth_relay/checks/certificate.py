@@ -10,11 +10,11 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from smtp_oauth_relay.findings import Finding, fail, ok, warn
 
 CHECK = "certificate"
-NEAR = timedelta(days=30)
+NEAR = timedelta(days=14)
 
 _SELF_SIGNED = 18  # OpenSSL's X509_V_ERR_…: DEPTH_ZERO_SELF_SIGNED_CERT
 _WITHOUT_ISSUER = (2, 20, 21)  # UNABLE_TO_GET_ISSUER_CERT, …_LOCALLY, TO_VERIFY_LEAF_SIGNATURE
-_RENEW = (
+RENEW = (
     "Renew it: put the new certificate with its intermediates, and its key, in the place of the"
     " old ones. Devices that verify it do not connect until then."
 )
@@ -33,10 +33,10 @@ def examine(served: ssl.SSLContext, trust: ssl.SSLContext, now: datetime) -> Ite
     try:
         device = _shake_hands(served, unverified)
     except ssl.SSLError as error:
-        reason = (error.reason or "unknown").replace("_", " ").lower()
+        why = (error.reason or "").replace("_", " ").lower()
         yield fail(
             CHECK,
-            f"no TLS handshake comes about: {reason}",
+            f"no TLS handshake comes about: {why}",
             "Remove TLS_CIPHER_SUITE, or correct it: it leaves no cipher for this key.",
         )
         return
@@ -45,7 +45,7 @@ def examine(served: ssl.SSLContext, trust: ssl.SSLContext, now: datetime) -> Ite
     until = f"{leaf.not_valid_after_utc:%Y-%m-%d}"
     left = leaf.not_valid_after_utc - now
     if left <= timedelta(0):
-        yield fail(CHECK, f"the certificate for {names} has expired on {until}", _RENEW)
+        yield fail(CHECK, f"the certificate for {names} has expired on {until}", RENEW)
     elif now < leaf.not_valid_before_utc:
         yield fail(
             CHECK,
@@ -55,7 +55,7 @@ def examine(served: ssl.SSLContext, trust: ssl.SSLContext, now: datetime) -> Ite
         )
     elif left <= NEAR:
         yield warn(
-            CHECK, f"the certificate for {names} expires on {until}: {left.days} days", _RENEW
+            CHECK, f"the certificate for {names} expires on {until}: {left.days} days", RENEW
         )
     else:
         yield ok(CHECK, f"for {names}, valid until {until}: {left.days} days")

@@ -19,7 +19,7 @@ MAX_CLOCK_S = 300.0
 """Above this tokens and certificates are taken for old or for not yet valid."""
 
 NOTABLE_CLOCK_S = 30.0
-_CLOCK_CURE = (
+CLOCK_CURE = (
     "Switch time synchronisation on: timedatectl set-ntp true, on the machine itself where the"
     " relay runs in a container."
 )
@@ -80,10 +80,11 @@ def _clock(host: str, answer: httpx.Response, now: datetime) -> Iterator[Finding
     except (KeyError, ValueError, TypeError):
         return
     way = "ahead of" if off_s > 0 else "behind"
-    text = f"this machine's clock is {abs(off_s):.0f} s {way} that of {host}"
+    amount = f"{abs(off_s):.0f} s" if abs(off_s) < 100 else f"{abs(off_s) / 60:.0f} minutes"
+    text = f"this machine's clock is {amount} {way} that of {host}"
     if abs(off_s) > MAX_CLOCK_S:
-        yield fail("clock", text, _CLOCK_CURE)
+        yield fail("clock", text, CLOCK_CURE)
     elif abs(off_s) > NOTABLE_CLOCK_S:
-        yield warn("clock", text, _CLOCK_CURE)
+        yield warn("clock", text, CLOCK_CURE)
     else:
         yield ok("clock", f"this machine's clock and that of {host} agree")

@@ -15,6 +15,11 @@ from smtp_oauth_relay.token_claims import roles_of
 
 CHECK = "login"
 MAIL_SEND, MAIL_READ_WRITE = "Mail.Send", "Mail.ReadWrite"
+CONSENT = (
+    "In Entra ID, App registrations, the application, API permissions: add {role} as an application"
+    " permission of Microsoft Graph, and grant admin consent. If you grant it in Exchange Online"
+    " instead (RBAC for Applications), try with --from and --send-to."
+)
 
 
 @dataclass(slots=True)
@@ -93,9 +98,7 @@ def roles(granted: frozenset[str] | None, *, is_uploading: bool) -> Iterator[Fin
         yield warn(
             CHECK,
             f"the token does not have the permission {role}",
-            f"In Entra ID, App registrations, the application, API permissions: add {role} as an"
-            " application permission of Microsoft Graph, and grant admin consent. If you grant it"
-            " in Exchange Online instead (RBAC for Applications), try with --from and --send-to.",
+            CONSENT.format(role=role),
         )
     if needed <= granted:
         yield ok(CHECK, f"the token has the permission {' and '.join(sorted(needed))}")

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from aiosmtpd.smtp import SMTP
 
-from smtp_oauth_relay import replies
+from smtp_oauth_relay import advice, replies
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.arguments import Refused
@@ -152,7 +152,12 @@ class SmtpSession(SMTP):
             logs.event(logger, logging.DEBUG, "session.lost", client=self.peer_address)
         except ConnectionBroken as broken:
             logs.event(
-                logger, logging.INFO, "session.broken", client=self.peer_address, cause=str(broken)
+                logger,
+                logging.INFO,
+                "session.broken",
+                client=self.peer_address,
+                cause=str(broken),
+                cure=advice.cure_for_cause(str(broken)),
             )
             self.abort()
             # asyncio tells nobody that a connection is lost whose handshake failed, so nothing may
