@@ -85,6 +85,7 @@ ROWS: tuple[Advice, ...] = (
             "the tenant is in another national cloud",
             "the tenant is neither",
             "the tenant is no UUID",
+            "the tenant is an ID with an ending",
         ),
     ),
     Advice(
@@ -158,7 +159,7 @@ ROWS: tuple[Advice, ...] = (
         cause="The relay is set to serve certain tenants or applications only, and this is none of"
         " them.",
         cure="Add it to ALLOWED_TENANTS or ALLOWED_CLIENTS and restart the relay. A tenant can be"
-        " named by its ID and by its domains: the list must have the name that the user name has.",
+        " named by its ID and by its domains: the list must have the form that the user name has.",
         replies=(AUTH_REFUSED,),
         says=("ALLOWED_TENANTS", "the client is not in ALLOWED_CLIENTS"),
     ),
