@@ -229,6 +229,18 @@ async def test_another_server_that_is_full_is_not_this_relay() -> None:
         assert not await asyncio.to_thread(probe.is_healthy, "127.0.0.1", port)
 
 
+async def test_a_port_where_tls_comes_first(stand_in: StandIn, mail: probe.TestMail) -> None:
+    """As devices have it that know no STARTTLS; the other way round it is told what is wrong."""
+    async with serving(stand_in, SMTPS_LISTEN="127.0.0.1:0") as relay:
+        there = replace(mail, port=int(relay.running.addresses[1].rpartition(":")[2]))
+
+        right, said = await told(replace(there, begins_with_tls=True))
+        wrong, _ = await told(replace(mail, port=relay.port, begins_with_tls=True))
+
+    assert (right, wrong) == (Result.SENT, Result.UNREACHABLE)
+    assert said[1].startswith("OK      the connection is encrypted: TLSv1")
+
+
 @pytest.mark.parametrize("mechanism", ["plain", "login"])
 async def test_the_mechanism_can_be_chosen(
     relay: Served, mail: probe.TestMail, mechanism: str

@@ -75,6 +75,24 @@ async def test_a_port_that_a_full_relay_has(found: Found, stand_in: StandIn) -> 
         assert (await about(found, f"127.0.0.1:{relay.port}")).state is State.OK
 
 
+async def test_a_port_where_tls_comes_first(found: Found, stand_in: StandIn) -> None:
+    """The relay that runs is known by what it says, not by its certificate."""
+    async with serving(stand_in, SMTPS_LISTEN="127.0.0.1:0") as relay:
+        address = relay.running.addresses[1]
+
+        findings = await found(SMTPS_LISTEN=address)
+
+    (_, finding) = (each for each in findings if each.check == "port")
+    assert finding.text == f"{address} is held by a relay that runs (SMTPS_LISTEN)"
+    assert finding.state is State.OK
+
+
+async def test_a_relay_that_does_not_let_this_machine_in(found: Found, stand_in: StandIn) -> None:
+    """It says so, in words of its own."""
+    async with serving(stand_in, CLIENT_NETWORKS="192.0.2.0/24") as relay:
+        assert (await about(found, f"127.0.0.1:{relay.port}")).state is State.OK
+
+
 async def test_an_address_of_another_machine(found: Found) -> None:
     """A typing error, or a container that does not have the host's address."""
     finding = await about(found, "192.0.2.7:8025")

@@ -8,7 +8,7 @@ import pytest
 
 import smtp_oauth_relay
 from smtp_oauth_relay import advice, entra_protocol, errors, graph_protocol, replies
-from smtp_oauth_relay.adapters.smtp.session import ConnectionBroken
+from smtp_oauth_relay.adapters.smtp.connection import ConnectionBroken
 from smtp_oauth_relay.advice import Advice
 from smtp_oauth_relay.advice.rows import MAX_CHARACTERS
 from smtp_oauth_relay.errors import AddressMalformed, RelayError, SettingsError
@@ -74,11 +74,12 @@ def _longest_piece(value: ast.expr) -> str:
 def events() -> set[str]:
     """Return the name of every line of the log."""
     return {
-        str(node.args[2].value)
+        str(name.value)
         for module in MODULES
         for node in ast.walk(module)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "logs.event"
-        if isinstance(node.args[2], ast.Constant)
+        for name in ast.walk(node.args[2])
+        if isinstance(name, ast.Constant) and isinstance(name.value, str)
     }
 
 

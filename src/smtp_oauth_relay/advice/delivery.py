@@ -115,7 +115,7 @@ ROWS: tuple[Advice, ...] = (
             "the message is larger than Graph may be given",
         ),
         errors=(errors.MessageTooLarge,),
-        replies=(replies.TOO_LARGE,),
+        replies=(replies.TOO_LARGE, replies.FAR_TOO_LARGE),
     ),
     Advice(
         name="content-unreadable",

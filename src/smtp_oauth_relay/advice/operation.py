@@ -10,7 +10,7 @@ BUG = Advice(
     cure="Report the line of the log, with its traceback, at the project's issues. It shows neither"
     " passwords nor messages.",
     errors=(errors.RelayError,),
-    replies=(replies.TRY_AGAIN,),
+    replies=(replies.TRY_AGAIN, replies.NO_SESSION),
     events=("relay.bug", "session.bug", "submission.bug"),
 )
 
@@ -58,6 +58,7 @@ ROWS: tuple[Advice, ...] = (
             replies.READY_FOR_TLS,
             replies.AUTH_ACCEPTED,
             replies.START_CONTENT,
+            replies.CHUNK_TAKEN,
             replies.SENDER_OK,
             replies.RECIPIENT_OK,
         ),

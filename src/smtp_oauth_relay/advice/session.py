@@ -24,8 +24,8 @@ ROWS: tuple[Advice, ...] = (
     Advice(
         name="tls-too-old",
         cause="The device knows no version of TLS, or no cipher, that the relay takes.",
-        cure="Give the device new firmware, or switch TLS 1.2 on in it. See TLS_CIPHER_SUITE in"
-        " docs/configuration.md for what else can be done.",
+        cure="Give the device new firmware, or switch TLS 1.2 on in it. If there is none: lower"
+        " TLS_MIN_VERSION, for as long as it is in use.",
         says=(
             "unsupported protocol",
             "no shared cipher",
@@ -40,6 +40,21 @@ ROWS: tuple[Advice, ...] = (
         cure="Make the name in the device one that the certificate has; let the device trust the"
         " issuer, or switch its verification off; give it new firmware if it knows no TLS 1.2.",
         says=("no TLS:",),
+    ),
+    Advice(
+        name="proxy-header",
+        cause="A load balancer of PROXY_PROTOCOL_FROM does not begin with a PROXY header, or with a"
+        " broken one.",
+        cure="Switch the PROXY protocol (version 1 or 2) on in the load balancer, for this port, or"
+        " take its address out of PROXY_PROTOCOL_FROM. Its health checks must send one, too.",
+        says=("no PROXY header:",),
+    ),
+    Advice(
+        name="network-not-allowed",
+        cause="The device's address is not in CLIENT_NETWORKS.",
+        cure="Add the device's network to CLIENT_NETWORKS. Behind a load balancer the address is"
+        " the balancer's, unless PROXY_PROTOCOL_FROM names it.",
+        replies=(replies.NETWORK_REFUSED,),
     ),
     Advice(
         name="client-does-not-read",
@@ -137,6 +152,8 @@ ROWS: tuple[Advice, ...] = (
         cure="Look for a device that opens connections and leaves them. Devices behind one address"
         " (NAT): raise MAX_SESSIONS_PER_IP, and MAX_SESSIONS if all together are more.",
         replies=(replies.TOO_MANY_SESSIONS,),
+        says=("too many connections wait to be admitted or refused",),
+        events=("relay.crowded", "session.refused"),
     ),
     Advice(
         name="idle",
@@ -144,6 +161,34 @@ ROWS: tuple[Advice, ...] = (
         cure="Nothing, if its mails arrive: it had nothing more to say. Else look for a firewall"
         " that swallows packets.",
         replies=(replies.IDLE_TOO_LONG,),
+    ),
+    Advice(
+        name="too-many-commands",
+        cause="The device has sent 21 commands such as NOOP or RSET and no message between them.",
+        cure="Nothing: it connects again. If its mails do not arrive, look what was refused before:"
+        " mostly the login or the recipient.",
+        replies=(replies.TOO_MANY_COMMANDS,),
+    ),
+    Advice(
+        name="too-slow",
+        cause="The message comes slower than 500 octets a second.",
+        cure="Look for the fault in the network between device and relay: a cable, a radio link,"
+        " a port in half duplex.",
+        replies=(replies.TOO_SLOW,),
+    ),
+    Advice(
+        name="no-memory",
+        cause="The messages that are on their way take all of MEMORY_BUDGET.",
+        cure="Nothing, if the device tries again. If it lasts: raise MEMORY_BUDGET, give the"
+        " container more memory, or lower MAX_MESSAGE_SIZE.",
+        replies=(replies.NO_MEMORY,),
+    ),
+    Advice(
+        name="wrong-port",
+        cause="A web browser, or a device that begins with TLS on the port for STARTTLS.",
+        cure="Choose STARTTLS in the device (often called TLS), or let it use the port of"
+        " SMTPS_LISTEN, where TLS comes first (often called SSL).",
+        replies=(replies.NOT_SMTP,),
     ),
     Advice(
         name="not-smtp",
@@ -156,6 +201,7 @@ ROWS: tuple[Advice, ...] = (
             replies.LINE_TOO_LONG,
             replies.SYNTAX_WRONG,
             replies.TOO_MANY_ERRORS,
+            replies.CHUNK_SIZE_WRONG,
         ),
     ),
     Advice(

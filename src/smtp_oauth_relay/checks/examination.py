@@ -56,6 +56,8 @@ async def examine(environ: Mapping[str, str], asked: Asked) -> AsyncIterator[Fin
         yield finding
     for address in settings.smtp_listen:
         yield await ports.examine("SMTP_LISTEN", address)
+    for address in settings.smtps_listen:
+        yield await ports.examine("SMTPS_LISTEN", address, is_encrypted=True)
     for check, url in _services(settings):
         for finding in await network.examine(check, url, outbound, _now):
             yield finding
@@ -83,7 +85,10 @@ def _certificate(settings: Settings, trust: ssl.SSLContext) -> Iterator[Finding]
         return
     try:
         served = server_context(
-            settings.tls_cert_filepath, settings.tls_key_filepath, settings.tls_cipher_suite
+            settings.tls_cert_filepath,
+            settings.tls_key_filepath,
+            settings.tls_cipher_suite,
+            settings.tls_min_version,
         )
     except SettingsError as error:
         for problem in error.problems:

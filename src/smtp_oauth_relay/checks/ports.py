@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import ssl
 from collections.abc import Sequence
 
 from smtp_oauth_relay import replies
@@ -12,15 +13,19 @@ from smtp_oauth_relay.setting_values import ListenAddress
 CHECK = "port"
 ANSWER_S = 5.0
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
-_TURNED_AWAY = tuple(str(reply) for reply in (replies.TOO_MANY_SESSIONS, replies.SHUTTING_DOWN))
+_TURNED_AWAY = {
+    str(reply)
+    for reply in (replies.TOO_MANY_SESSIONS, replies.SHUTTING_DOWN, replies.NETWORK_REFUSED)
+}
 
 
-async def examine(variable: str, address: ListenAddress) -> Finding:
+async def examine(variable: str, address: ListenAddress, *, is_encrypted: bool = False) -> Finding:
     """Look whether an address can be had.
 
     Args:
         variable: the setting that names it.
         address: where the relay is to listen.
+        is_encrypted: TLS comes first there.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -28,8 +33,8 @@ async def examine(variable: str, address: ListenAddress) -> Finding:
             asyncio.Protocol, address.host or None, address.port, start_serving=False
         )
     except OSError as error:
-        if _number(error) == errno.EADDRINUSE:
-            return await _taken(variable, address)
+        if error.errno == errno.EADDRINUSE:
+            return await _taken(variable, address, is_encrypted=is_encrypted)
         return fail(
             CHECK,
             f"{variable}={address} cannot be had: {error.strerror or error}",
@@ -40,16 +45,12 @@ async def examine(variable: str, address: ListenAddress) -> Finding:
     return ok(CHECK, f"{address} is free ({variable})")
 
 
-def _number(error: OSError) -> int | None:
-    """Return the error's number; where a host has several addresses, asyncio hides it."""
-    return error.errno
-
-
-async def _taken(variable: str, address: ListenAddress) -> Finding:
+async def _taken(variable: str, address: ListenAddress, *, is_encrypted: bool) -> Finding:
     host = "localhost" if address.host in _ANYWHERE else address.host
     try:
         async with asyncio.timeout(ANSWER_S):
-            is_relay = _is_relay(await _heard(host, address.port))
+            trust = _unverified() if is_encrypted else None
+            is_relay = _is_relay(await _heard(host, address.port, trust))
     except (OSError, TimeoutError):
         is_relay = False
     if is_relay:
@@ -59,9 +60,9 @@ async def _taken(variable: str, address: ListenAddress) -> Finding:
     )
 
 
-async def _heard(host: str, port: int) -> Sequence[str]:
+async def _heard(host: str, port: int, trust: ssl.SSLContext | None) -> Sequence[str]:
     """Return what is said there: the greeting, and the answer to HELP."""
-    reader, writer = await asyncio.open_connection(host, port)
+    reader, writer = await asyncio.open_connection(host, port, ssl=trust)
     try:
         greeting = await reader.readline()
         if not greeting.startswith(b"220"):
@@ -71,6 +72,13 @@ async def _heard(host: str, port: int) -> Sequence[str]:
         return [line.decode(errors="replace").rstrip("\r\n") for line in lines]
     finally:
         writer.close()
+
+
+def _unverified() -> ssl.SSLContext:
+    """Return a trust in everybody: who it is, is told by what is said."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _is_relay(heard: Sequence[str]) -> bool:

@@ -26,6 +26,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="localhost", help="default: %(default)s")
     parser.add_argument("--port", type=port, default=8025, help="default: %(default)s")
+    parser.add_argument(
+        "--implicit-tls",
+        action="store_true",
+        help="TLS comes first at this port (SMTPS_LISTEN), and not STARTTLS",
+    )
     add_login(
         parser,
         "tenant@client (default: the sandbox's)",
@@ -65,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
         options.recipient or applicant.RECIPIENT,
         options.ca_file,
         options.auth or "",
+        options.implicit_tls,
     )
     return {
         probe.Result.SENT: EX_OK,

@@ -16,6 +16,7 @@ TIMEOUT_S = 90.0
 """Longer than the relay's own deadline for a delivery."""
 
 HEALTH_TIMEOUT_S = 4.0
+_SIGNS_OF_LIFE = {str(replies.NETWORK_REFUSED), str(replies.TOO_MANY_SESSIONS)}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
@@ -49,13 +50,14 @@ class TestMail:
 
     Attributes:
         host: name or address of the relay.
-        port: of STARTTLS.
+        port: where it listens.
         user_name: `tenant@client`.
         password: the client secret.
         sender: bare `local@domain`.
         recipient: bare `local@domain`.
         ca_file: trusted besides the system's certificates; `None` for those alone.
         mechanism: how to log in, `plain` or `login`; empty for the first that is offered.
+        begins_with_tls: the port is one of `SMTPS_LISTEN`.
     """
 
     host: str
@@ -66,6 +68,7 @@ class TestMail:
     recipient: str
     ca_file: Path | None = None
     mechanism: str = ""
+    begins_with_tls: bool = False
 
 
 def send_test(mail: TestMail, say: Callable[[str], None]) -> Result:
@@ -106,7 +109,7 @@ def send_test(mail: TestMail, say: Callable[[str], None]) -> Result:
 def _refused(error: smtplib.SMTPResponseException, say: Callable[[str], None]) -> Result:
     if error.smtp_code < 200:
         say("FAILED  what answers there does not speak SMTP, or wants TLS from the first octet.")
-        say("        Is this the relay's port for STARTTLS?")
+        say("        Is this the relay's port? Where TLS comes first, say --implicit-tls.")
         return Result.UNREACHABLE
     text = error.smtp_error
     line = f"{error.smtp_code} {text.decode(errors='replace') if isinstance(text, bytes) else text}"
@@ -146,15 +149,15 @@ def _not_trusted(
 
 
 def _send(mail: TestMail, trust: ssl.SSLContext, say: Callable[[str], None]) -> None:
-    with smtplib.SMTP(mail.host, mail.port, timeout=TIMEOUT_S) as client:
+    with _connected(mail, trust) as client:
         client.ehlo()
         name = (client.ehlo_resp or b"nobody").splitlines()[0].decode(errors="replace")
         say(f"OK      connected to {mail.host}:{mail.port}, which names itself {name}")
         if client.has_extn("starttls"):
             client.starttls(context=trust)
-            version = client.sock.version() if isinstance(client.sock, ssl.SSLSocket) else ""
-            say(f"OK      the connection is encrypted: {version}")
             client.ehlo()
+        if isinstance(client.sock, ssl.SSLSocket):
+            say(f"OK      the connection is encrypted: {client.sock.version()}")
         else:
             say("WARN    the relay offers no STARTTLS: the password crosses the network readable")
         _log_in(client, mail)
@@ -165,6 +168,12 @@ def _send(mail: TestMail, trust: ssl.SSLContext, say: Callable[[str], None]) -> 
         say(f"OK      {code} {text.decode(errors='replace')}")
         say("        Microsoft Graph took the message. If it does not arrive, look for a report")
         say(f"        of non-delivery in the mailbox of {mail.sender}.")
+
+
+def _connected(mail: TestMail, trust: ssl.SSLContext) -> smtplib.SMTP:
+    if mail.begins_with_tls:
+        return smtplib.SMTP_SSL(mail.host, mail.port, timeout=TIMEOUT_S, context=trust)
+    return smtplib.SMTP(mail.host, mail.port, timeout=TIMEOUT_S)
 
 
 def _log_in(client: smtplib.SMTP, mail: TestMail) -> None:
@@ -224,10 +233,10 @@ def message(sender: str, recipient: str) -> bytes:
 
 
 def is_healthy(host: str, port: int) -> bool:
-    """Return whether a relay greets and answers there, as a container's probe asks.
+    """Return whether a relay answers there, as a container's probe asks.
 
-    One that turns a further session away because it has `MAX_SESSIONS` is healthy: to start it
-    anew would cut those.
+    One that does not let this machine in (`CLIENT_NETWORKS`) works, and so does one that turns a
+    further session away because it has `MAX_SESSIONS`: to restart it would cut those.
 
     Args:
         host: where the relay listens; empty for this machine.
@@ -236,9 +245,9 @@ def is_healthy(host: str, port: int) -> bool:
     try:
         with smtplib.SMTP(host or "localhost", port, timeout=HEALTH_TIMEOUT_S) as client:
             return client.noop()[0] == 250
-    except smtplib.SMTPConnectError as error:
-        text = error.smtp_error
+    except smtplib.SMTPConnectError as refused:
+        text = refused.smtp_error
         line = text.decode(errors="replace") if isinstance(text, bytes) else text
-        return f"{error.smtp_code} {line}" == str(replies.TOO_MANY_SESSIONS)
+        return f"{refused.smtp_code} {line}" in _SIGNS_OF_LIFE
     except (OSError, smtplib.SMTPException):
         return False
