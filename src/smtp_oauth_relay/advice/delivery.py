@@ -221,6 +221,14 @@ ROWS: tuple[Advice, ...] = (
         says=("too many messages of this tenant are under way",),
     ),
     Advice(
+        name="relay-busy",
+        cause="The relay's machine has so much to do that the message was not composed in time.",
+        cure="Nothing, if the device tries again. If it lasts: give the relay more CPU, or run"
+        " several of them behind a load balancer.",
+        replies=(REPLIES[errors.Throttled],),
+        says=("the relay was too busy to compose the message in time",),
+    ),
+    Advice(
         name="token-refused",
         cause="Graph does not accept the token, or Entra ID gave none in time.",
         cure="Nothing at first: the next try gets a new token. If it lasts: run smtp-oauth-relay"
