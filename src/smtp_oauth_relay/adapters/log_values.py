@@ -41,7 +41,7 @@ def fact(key: str, value: object, addresses: Addresses) -> Fact:
 
     Args:
         key: the field's name.
-        value: anything; its `str` must not fail.
+        value: anything.
         addresses: how to show mail addresses: those in `ADDRESS_FIELDS`, and those found in other
             texts, such as Graph's messages.
     """
@@ -82,7 +82,15 @@ def _scalar(value: object) -> str | int | float:
         return f"[{len(value)} items]"
     if isinstance(value, BaseException):
         return _error(value)
-    return _scalar(str(value))
+    return _scalar(worded(value))
+
+
+def worded(value: object) -> str:
+    """Return a value as `str` does; its kind where `str` fails, as at 4301 digits and more."""
+    try:
+        return str(value)
+    except Exception:  # whatever a value stumbles over, it must not cost the line
+        return f"[{type(value).__name__}]"
 
 
 def _escaped(surrogate: re.Match[str]) -> str:
@@ -144,5 +152,5 @@ def _error(error: BaseException) -> str:
     kind = type(error)
     is_plain = isinstance(error, _TELLS_NO_VALUE)
     if is_plain and kind.__module__ in {"builtins", "socket", "ssl"}:
-        return f"{kind.__qualname__}: {str(error)[:200]}"
+        return f"{kind.__qualname__}: {worded(error)[:200]}"
     return kind.__qualname__
