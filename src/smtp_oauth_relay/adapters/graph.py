@@ -6,6 +6,7 @@ comes as `httpx.ConnectTimeout`. So the proof is taken elsewhere: the message le
 """
 
 import asyncio
+import logging
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -16,15 +17,19 @@ import httpx
 import yarl
 from httpx_aiohttp import AiohttpTransport
 
+from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.outbound import NoCookies, Outbound, root_cause
 from smtp_oauth_relay.errors import GraphUnreachable, MailboxUnknown, OutcomeUnknown
 from smtp_oauth_relay.graph_protocol import (
     MAX_ERROR_OCTETS,
     read_send_answer,
+    retry_after_s,
     send_headers,
     send_path,
 )
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Receipt
+
+logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 """For one address of Graph or the proxy: TCP and TLS."""
@@ -141,6 +146,14 @@ class GraphMailSender:
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         async with asyncio.timeout_at(deadline):
             response = await self._http.send(request, stream=True)
+        fields = response.headers
+        logs.event(
+            logger,
+            logging.DEBUG,
+            "graph.answered",
+            status=response.status_code,
+            retry_after_s=retry_after_s(fields.get("retry-after", ""), fields.get("date", "")),
+        )
         try:
             if response.status_code == 202:
                 deadline = asyncio.get_running_loop().time() + _ACCEPTED_BODY_S

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 Addresses: TypeAlias = Literal["full", "hashed", "none"]
 Fact: TypeAlias = str | int | float | list[str]
 
-ADDRESS_FIELDS = frozenset({"mailbox", "sender", "recipients"})
+ADDRESS_FIELDS = frozenset({"mailbox", "sender", "recipients", "to"})
 """Fields whose values are mail addresses, which LOG_ADDRESSES governs."""
 
 _MAX_CHARACTERS = 256
@@ -58,6 +58,8 @@ def fact(key: str, value: object, addresses: Addresses) -> Fact:
 
 
 def _items(key: str, values: Sequence[object], addresses: Addresses) -> list[str]:
+    if key in ADDRESS_FIELDS and addresses == "none":
+        return ["[hidden]"]
     shown: list[str] = []
     room = _MAX_LIST
     for value in values:

@@ -1,8 +1,9 @@
 """The log: one line per event on stdout, for people or for machines, and no secret in any of them.
 
 An event is a constant name with facts: `event(logger, logging.INFO, "session.opened", peer=peer)`.
-The log writes it if its level says so; whoever is `listening` hears all of them. Both formats write the same facts in the same order; a fact that is `None` is left out. No value
-can begin a line, end one or colour one: in text, whatever is not plain is quoted as a JSON string.
+The log writes it if its level says so; whoever is `listening` hears all of them. Both formats write
+the same facts in the same order; a fact that is `None` is left out. No value can begin a line, end
+one or colour one: in text, whatever is not plain is quoted as a JSON string.
 """
 
 import functools

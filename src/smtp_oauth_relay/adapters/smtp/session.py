@@ -50,6 +50,11 @@ class SmallBufferTLS(sslproto.SSLProtocol):
 
     max_size = 16 * 1024
 
+    @property
+    def version(self) -> str:
+        """Of TLS, such as `TLSv1.3`; known after the handshake."""
+        return str(self._get_extra_info("ssl_object").version())
+
 
 class SmtpSession(SMTP):
     """Reads commands and writes replies; the subclass has the commands.
@@ -139,9 +144,15 @@ class SmtpSession(SMTP):
     async def _handle_client(self) -> None:
         self.wire = Wire(self._reader)
         logs.session_id.set(secrets.token_hex(4))
-        logs.event(logger, logging.DEBUG, "session.opened", client=self.peer_address)
         try:
             refusal = self._admission.admit(self)
+            logs.event(
+                logger,
+                logging.DEBUG,
+                "session.opened" if refusal is None else "session.refused",
+                client=self.peer_address,
+                reply=refusal and str(refusal),
+            )
             await self.write(refusal or f"220 {self.hostname} {self.__ident__}")
             while not self.is_over and self.transport is not None:
                 reply = await self._answer_command()
@@ -299,6 +310,7 @@ class SmtpSession(SMTP):
             await handshake
         except OSError as error:  # those of OpenSSL, too
             raise ConnectionBroken(f"no TLS: {error}") from error
+        logs.event(logger, logging.DEBUG, "session.encrypted", version=protocol.version)
         self.wire.forget()
 
 
