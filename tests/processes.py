@@ -150,6 +150,7 @@ def settings_for(stand_in: StandIn, **changes: str) -> dict[str, str]:
         "LOG_LEVEL": "DEBUG",
         "SERVER_HOSTNAME": "relay.example",
         "SMTP_LISTEN": "127.0.0.1:0",
+        "STATUS_LISTEN": "127.0.0.1:0",
         "SSL_CERT_FILE": str(stand_in.ca_file),
         "TLS_CERT_FILEPATH": str(certificate.cert_file),
         "TLS_KEY_FILEPATH": str(certificate.key_file),

@@ -108,6 +108,7 @@ async def serving(stand_in: StandIn, **changes: str) -> AsyncIterator[Served]:
             "GRAPH_ENDPOINT": stand_in.graph_endpoint,
             "SERVER_HOSTNAME": "relay.example",
             "SMTP_LISTEN": "127.0.0.1:0",
+            "STATUS_LISTEN": "127.0.0.1:0",
             "TLS_CERT_FILEPATH": str(certificate.cert_file),
             "TLS_KEY_FILEPATH": str(certificate.key_file),
             **changes,

@@ -22,10 +22,12 @@ from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
 from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
+from smtp_oauth_relay.adapters.pulse import Parts, certificate_in
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
+from smtp_oauth_relay.adapters.status import Annex, StatusPages, Subject
 from smtp_oauth_relay.adapters.tls import server_context
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
@@ -117,6 +119,8 @@ class RunningRelay:
 
     Attributes:
         addresses: where it listens, `host:port`.
+        is_ready: whether a load balancer should send anybody here.
+        status_addresses: where its status page is.
     """
 
     def __init__(self, listener: Listener, admission: Admission, relay: Relay) -> None:
@@ -124,6 +128,13 @@ class RunningRelay:
         self._admission = admission
         self._relay = relay
         self.addresses = listener.addresses
+        self.is_ready = True
+        self.status_addresses: tuple[str, ...] = ()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether devices can connect."""
+        return self._listener.is_listening
 
     async def drain(self, timeout_s: float) -> int:
         """Let nobody in, let what is on its way to Graph be answered, end every session.
@@ -134,6 +145,7 @@ class RunningRelay:
         Returns:
             How many submissions had to be cut.
         """
+        self.is_ready = False
         self._listener.close()
         self._admission.stop_all()
         cut = await self._relay.finish(timeout_s)
@@ -142,8 +154,15 @@ class RunningRelay:
 
 
 @asynccontextmanager
-async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator[RunningRelay]:
+async def running_relay(
+    settings: Settings, outbound: Outbound, annex: Annex | None = None
+) -> AsyncIterator[RunningRelay]:
     """Serve while the context is open.
+
+    Args:
+        settings: see there.
+        outbound: the trust and the proxies.
+        annex: further pages beside the status page.
 
     Raises:
         SettingsError: the certificate or the DKIM key cannot be used.
@@ -170,11 +189,23 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
         if settings.uploads:
             uploader = _uploader(settings, outbound, http)
             parts.push_async_callback(uploader.aclose)
-        relay = _relay(settings, tokens, composer, sender, uploader)
+        pacing, ledger = Pacing(settings.graph_mailbox_concurrency), Ledger(secrets.token_bytes(32))
+        relay = _relay(settings, tokens, composer, sender, uploader, pacing, ledger)
         admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
         listener = Listener(RelayHandler(relay), _policy(settings), tls_context, admission)
         await listener.start(settings.smtp_listen)
         running = RunningRelay(listener, admission, relay)
+        certificate = await certificate_in(settings.tls_cert_filepath) if tls_context else None
+        numbers = Parts(
+            admission, relay, pacing, ledger, tokens, settings.max_sessions, certificate
+        )
+        subject = Subject(
+            settings.server_hostname or _host_name(),
+            running.addresses,
+            lambda lag_s: numbers.vitals(running, lag_s),
+        )
+        pages = StatusPages(settings, subject, annex)
+        running.status_addresses = await parts.enter_async_context(pages.serving())
         try:
             yield running
         finally:
@@ -198,8 +229,9 @@ def _relay(
     composer: Composer,
     sender: MailSender,
     uploader: MailSender | None,
+    pacing: Pacing,
+    ledger: Ledger,
 ) -> Relay:
-    pacing = Pacing(settings.graph_mailbox_concurrency)
     courier = Courier(
         tokens,
         sender,
@@ -221,7 +253,6 @@ def _relay(
         frozenset(settings.allowed_tenants),
         frozenset(settings.allowed_clients),
     )
-    ledger = Ledger(secrets.token_bytes(32))
     shares = Shares(settings.max_sessions)
     return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy, large_courier)
 
@@ -257,7 +288,13 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
     signals: asyncio.Queue[str] = asyncio.Queue()
     with_signals(signals.put_nowait)
     async with running_relay(settings, outbound) as relay:
-        logs.event(logger, logging.INFO, "relay.ready", addresses=list(relay.addresses))
+        logs.event(
+            logger,
+            logging.INFO,
+            "relay.ready",
+            addresses=relay.addresses,
+            status=relay.status_addresses or None,
+        )
         name = await signals.get()
         logs.event(logger, logging.INFO, "relay.stopping", signal=name)
         draining = asyncio.create_task(relay.drain(settings.drain_timeout))

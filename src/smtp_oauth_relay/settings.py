@@ -169,6 +169,15 @@ class Settings(BaseModel):
     max_sessions_per_ip: Annotated[int, values.whole(1, 100_000)] = Field(
         default=50, description="the most connections at once from one IP address"
     )
+    status_listen: Annotated[tuple[ListenAddress, ...], values.reads(values.status_addresses)] = (
+        Field(
+            default=(ListenAddress("127.0.0.1", 9025),),
+            description="where the status page, probes and metrics are served; off: nowhere",
+        )
+    )
+    status_token: Annotated[Secret | None, values.reads(values.token)] = Field(
+        default=None, description="what the status page asks for; unset: it is on loopback only"
+    )
     drain_timeout: Annotated[float, values.seconds(3600)] = Field(
         default_factory=lambda before: 315.0 if _uploads(before) else 75.0,
         description="seconds that a stop waits for mails on their way",

@@ -447,14 +447,14 @@ def test_a_number_that_python_cannot_write_does_not_cost_a_librarys_line(format:
 def test_whoever_listens_hears_every_event_at_any_level() -> None:
     """Metrics count what the log leaves out, and stop when the relay stops."""
     stream = log(level="WARNING")
-    heard: list[tuple[str, dict[str, object]]] = []
+    heard: list[tuple[int, str, object]] = []
 
-    with logs.listening(lambda name, facts: heard.append((name, dict(facts)))):
+    with logs.listening(lambda *event: heard.append(event)):
         logs.event(LOGGER, logging.DEBUG, "quiet", octets=1)
         logs.event(LOGGER, logging.ERROR, "loud")
     logs.event(LOGGER, logging.ERROR, "too late")
 
-    assert heard == [("quiet", {"octets": 1}), ("loud", {})]
+    assert heard == [(logging.DEBUG, "quiet", {"octets": 1}), (logging.ERROR, "loud", {})]
     assert len(stream.read_lines()) == 2
 
 

@@ -24,8 +24,9 @@ from smtp_oauth_relay.adapters.log_values import Addresses, Fact, fact, story, w
 session_id: ContextVar[str] = ContextVar("session_id", default="")
 """The session at work, which every line of it names. Empty outside of sessions."""
 
-Hearer: TypeAlias = Callable[[str, Mapping[str, object]], None]
-"""Is told the name and the facts of each event, whatever its level. Must not fail or wait."""
+Hearer: TypeAlias = Callable[[int, str, Mapping[str, object]], None]
+"""Is told level, name and facts of each event, also of those that the log leaves out. It must
+neither fail nor wait."""
 
 _hearers: list[Hearer] = []
 
@@ -67,7 +68,7 @@ def event(
         fields: the facts, shown as `log_values.fact` says.
     """
     for hear in _hearers:
-        hear(name, fields)
+        hear(level, name, fields)
     if logger.isEnabledFor(level):
         exc_info = None if bug is None else (type(bug), bug, bug.__traceback__)
         record = logging.LogRecord(logger.name, level, "", 0, name, None, exc_info)
