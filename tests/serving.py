@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
+from smtp_oauth_relay.adapters.status import Annex
 from smtp_oauth_relay.app import RunningRelay, running_relay
 from smtp_oauth_relay.sandbox import Application, StandIn
 from tests.canary import CONTENT, SECRET
@@ -94,11 +95,14 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(stand_in: StandIn, **changes: str) -> AsyncIterator[Served]:
+async def serving(
+    stand_in: StandIn, annex: Annex | None = None, /, **changes: str
+) -> AsyncIterator[Served]:
     """Run a relay on a free port of loopback while the context is open.
 
     Args:
         stand_in: open; the relay is led to it and trusts it.
+        annex: further pages beside the status page.
         changes: settings by variable, where they differ from the usual ones.
     """
     certificate = stand_in.certificates.issue()
@@ -116,6 +120,6 @@ async def serving(stand_in: StandIn, **changes: str) -> AsyncIterator[Served]:
     )
     outbound = read_outbound({"SSL_CERT_FILE": str(stand_in.ca_file)})
     trust = ssl.create_default_context(cafile=stand_in.ca_file)
-    async with running_relay(settings, outbound) as running:
+    async with running_relay(settings, outbound, annex) as running:
         port = int(running.addresses[0].rpartition(":")[2])
         yield Served(running, stand_in, port, trust)

@@ -13,6 +13,15 @@ from smtp_oauth_relay.vitals import Line
 
 REFRESH_S = 10
 
+_CLASSES = {
+    "time": "short",
+    "outcome": "short",
+    "size": "short",
+    "device": "short",
+    "from": "who",
+    "to": "who",
+}
+_WITHOUT_LABEL = {"time", "outcome", "why", "event", "facts"}
 _BADGES = {
     "accepted": ("good", "✓ sent"),
     "refused": ("bad", "✗ refused"),
@@ -87,15 +96,16 @@ def _submissions(entries: tuple[Entry, ...]) -> Markup:
         colour, word = _BADGES.get(facts.get("outcome", ""), ("", facts.get("outcome", "")))
         rows.append(
             [
-                ("", _time(entry)),
-                ("", element("span", word, class_=f"badge {colour}")),
+                ("time", _time(entry)),
+                ("outcome", element("span", word, class_=f"badge {colour}")),
                 ("from", strangers(facts.get("mailbox") or facts.get("sender", ""))),
                 ("to", strangers(facts.get("to", ""))),
                 ("size", _size(facts.get("octets", ""))),
-                ("", _explained(entry, ok=facts.get("outcome") == "accepted")),
+                ("why", _explained(entry, ok=facts.get("outcome") == "accepted")),
             ]
         )
-    return _table("Last mails", ["time", "", "from", "to", "size", ""], rows, "No mail yet.")
+    names = ["time", "outcome", "from", "to", "size", "more"]
+    return _table("Last mails", names, rows, "No mail yet.")
 
 
 def _explained(entry: Entry, *, ok: bool) -> Markup:
@@ -106,7 +116,7 @@ def _explained(entry: Entry, *, ok: bool) -> Markup:
         return ids
     return joined(
         strangers(cause_of(entry)),
-        element("span", facts["cure"], class_="cure") if facts.get("cure") else None,
+        _cure(entry),
         element("br"),
         element("small", f"The device read: {facts.get('reply', '')}. "),
         ids,
@@ -118,11 +128,11 @@ def _failed_logins(entries: tuple[Entry, ...]) -> Markup | None:
         return None
     rows = [
         [
-            ("", _time(entry)),
+            ("time", _time(entry)),
             ("device", entry.facts.get("client", "")),
             ("tenant", strangers(entry.facts.get("tenant", "?"))),
             ("application", strangers(entry.facts.get("application", "?"))),
-            ("", joined(strangers(cause_of(entry)), _cure(entry))),
+            ("why", joined(strangers(cause_of(entry)), _cure(entry))),
         ]
         for entry in entries
     ]
@@ -162,9 +172,9 @@ def _notices(entries: tuple[Entry, ...]) -> Markup | None:
         return None
     rows = [
         [
-            ("", _time(entry)),
-            ("", element("code", entry.name)),
-            ("", strangers(" ".join(f"{key}={value}" for key, value in entry.facts.items()))),
+            ("time", _time(entry)),
+            ("event", element("code", entry.name)),
+            ("facts", strangers(" ".join(f"{key}={value}" for key, value in entry.facts.items()))),
         ]
         for entry in entries
     ]
@@ -189,12 +199,9 @@ def _settings(view: View) -> Markup:
 def _table(
     title: str, names: Iterable[str], rows: Sequence[Sequence[tuple[str, object]]], empty: str
 ) -> Markup:
-    """Return a card with a table; each cell is its label on a phone, and its content."""
+    """Return a card with a table; each cell is its name, which phones show, and its content."""
     head = element("thead", element("tr", *(element("th", name) for name in names)))
-    body = [
-        element("tr", *(element("td", cell, data_label=label or None) for label, cell in row))
-        for row in rows
-    ]
+    body = [element("tr", *(_cell(name, inside) for name, inside in row)) for row in rows]
     inside = element("table", head, element("tbody", *body), class_="table") if rows else None
     return element(
         "section",
@@ -202,6 +209,11 @@ def _table(
         inside or element("p", empty, class_="soft"),
         class_="card",
     )
+
+
+def _cell(name: str, inside: object) -> Markup:
+    label = None if name in _WITHOUT_LABEL else name
+    return element("td", inside, data_label=label, class_=_CLASSES.get(name))
 
 
 def _time(entry: Entry) -> Markup:

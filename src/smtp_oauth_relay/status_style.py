@@ -28,13 +28,15 @@ a { color: var(--link); } small, .soft { color: var(--soft); } p { margin: .25re
 .numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .75rem;
   margin: 1rem 0 0; }
 .numbers div { background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
-  padding: .5rem .75rem; display: flex; flex-direction: column-reverse; }
+  padding: .5rem .75rem; display: flex; flex-direction: column-reverse;
+  justify-content: flex-end; }
 .numbers dd { margin: 0; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
 .numbers dt { color: var(--soft); font-size: .85rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: .85rem; }
 th, td { padding: .35rem .75rem .35rem 0; vertical-align: top; border-top: 1px solid var(--line); }
-thead th { border-top: 0; } td.short { white-space: nowrap; }
+thead th { border-top: 0; white-space: nowrap; } td.short { white-space: nowrap; }
+@media (min-width: 44.01rem) { td.who { min-width: 9rem; } }
 .badge { font-weight: 600; } .cure { display: block; }
 code, pre { font: 13px/1.4 ui-monospace, monospace; }
 pre { white-space: pre-wrap; margin: 0; unicode-bidi: plaintext; }

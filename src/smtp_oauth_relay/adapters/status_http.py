@@ -23,6 +23,9 @@ MAX_CONNECTIONS = 64
 CONNECTION_S = 10.0
 """How long a connection lives, whatever it does."""
 
+LAST_S = 0.1
+"""For an answer that is being made when the relay ends. 0 would mean for ever."""
+
 _METHODS = ("GET", "HEAD")
 _ALWAYS = {
     "Cache-Control": "no-store",
@@ -81,7 +84,7 @@ class StatusServer:
 
     def __init__(self, answer: Callable[[Question], Awaitable[Answer]]) -> None:
         self._answer = answer
-        self._http = web.Server(self._handle)
+        self._http = web.Server(self._handle, handler_cancellation=True)
         self._servers: list[asyncio.Server] = []
         self._connections: dict[_Connection, None] = {}
 
@@ -117,7 +120,7 @@ class StatusServer:
             server.close()
         for connection in tuple(self._connections):
             connection.abort()
-        await self._http.shutdown(0)
+        await self._http.shutdown(LAST_S)
 
     def _connection(self) -> "_Connection":
         return _Connection(self._http, self._connections)
