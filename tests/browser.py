@@ -2,32 +2,21 @@
 
 import asyncio
 import base64
-import os
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
-import pytest
 
 from tests.patience import PATIENCE_S
+from tests.tools import needs
 
 _ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-port=0"),
 )
-
-
-def chromium() -> str:
-    """Return where Chromium is; skip the test on a machine without it, but not in CI."""
-    found = shutil.which("chromium")
-    if found is None and not os.environ.get("CI"):
-        pytest.skip("chromium is not installed")
-    assert found is not None, "chromium is not installed"
-    return found
 
 
 class Tab:
@@ -68,6 +57,12 @@ class Tab:
         """Return the value of an expression of JavaScript in the page."""
         answer = await self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
         return answer["result"].get("value")
+
+    async def click(self, x: float, y: float) -> None:
+        """Press and release the mouse at a place of the window."""
+        for kind in ("mousePressed", "mouseReleased"):
+            where = {"x": x, "y": y, "button": "left", "clickCount": 1}
+            await self._ask("Input.dispatchMouseEvent", type=kind, **where)
 
     async def screenshot(self) -> bytes:
         """Return a picture of the whole page, as PNG."""
@@ -113,7 +108,7 @@ class Tab:
 @asynccontextmanager
 async def browser() -> AsyncIterator[Tab]:
     """Run Chromium while the context is open, with one empty page."""
-    program = chromium()
+    program = needs("chromium")
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as folder:
         process = await asyncio.create_subprocess_exec(
             program,
