@@ -4,6 +4,7 @@ import html
 import re
 
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _VOID = frozenset({"br", "hr", "link", "meta"})
 
 
@@ -53,8 +54,12 @@ def joined(*children: object) -> Markup:
 
 
 def strangers(value: object) -> Markup:
-    """Return a text that somebody unknown wrote: its direction does not reach its neighbours."""
-    return element("bdi", value)
+    """Return a line that somebody unknown wrote.
+
+    Its direction does not reach its neighbours, and it cannot turn a part of itself around: what
+    reads `exe.pdf` must not be `fdp.exe`.
+    """
+    return element("bdi", _DIRECTIONS.sub("\ufffd", str(value)))
 
 
 def document(title: str, style: str, *body: object, head: Markup | None = None) -> str:

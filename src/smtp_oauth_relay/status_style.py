@@ -36,6 +36,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: .85rem; }
 th, td { padding: .35rem .75rem .35rem 0; vertical-align: top; border-top: 1px solid var(--line); }
 thead th { border-top: 0; white-space: nowrap; } td.short { white-space: nowrap; }
+.fields th { min-width: 5rem; overflow-wrap: normal; max-width: 12rem; }
 @media (min-width: 44.01rem) { td.who { min-width: 9rem; } }
 .badge { font-weight: 600; } .cure { display: block; }
 code, pre { font: 13px/1.4 ui-monospace, monospace; }

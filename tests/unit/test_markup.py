@@ -53,7 +53,7 @@ def test_markup_is_not_escaped_twice() -> None:
         (element("p", class_="x", data_label="y"), '<p class="x" data-label="y"></p>'),
         (element("p", hidden=True, title=None), "<p hidden></p>"),
         (element("meta", name="a"), '<meta name="a">'),
-        (strangers("\u202eevil"), "<bdi>\u202eevil</bdi>"),
+        (strangers("\u202efdp.exe"), "<bdi>\ufffdfdp.exe</bdi>"),
         (strangers("a\x00b\ud800"), "<bdi>a\ufffdb\ufffd</bdi>"),
     ],
 )

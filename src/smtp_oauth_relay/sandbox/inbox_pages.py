@@ -130,7 +130,7 @@ def _fields(fields: Sequence[tuple[str, str]]) -> Markup:
         element("tr", element("th", name), element("td", strangers(value)))
         for name, value in fields
     ]
-    return element("table", *rows)
+    return element("table", *rows, class_="fields")
 
 
 def _body(read: ReadMail, own: str) -> Markup:
