@@ -43,7 +43,7 @@ def rows(heading: str) -> list[list[str]]:
     table = DOCUMENT.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
     lines = [line for line in table.splitlines()[2:] if line.startswith("| `")]
     assert lines
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def events() -> Iterator[tuple[str, set[str]]]:

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from cryptography import x509
 
+from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
 from smtp_oauth_relay.pacing import Pacing
-from smtp_oauth_relay.vitals import Certificate, Line, Vitals
+from smtp_oauth_relay.vitals import Certificate, Line, Memory, Vitals
 
 
 class Serving(Protocol):
@@ -34,6 +35,7 @@ class Parts:
         ledger: the mails whose answer nobody heard.
         tokens: the logins whose tokens are at hand.
         max_sessions: how many connections there may be.
+        memory: of messages.
         certificate: the one that is served.
     """
 
@@ -43,6 +45,7 @@ class Parts:
     ledger: Sized
     tokens: Sized
     max_sessions: int
+    memory: MemoryBudget
     certificate: Certificate | None
 
     def vitals(self, serving: Serving, lag_s: float) -> Vitals:
@@ -63,6 +66,7 @@ class Parts:
             logins=len(self.tokens),
             lag_s=lag_s,
             certificate=self.certificate,
+            memory=Memory(self.memory.used, self.memory.octets),
         )
 
 
