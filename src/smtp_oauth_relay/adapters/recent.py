@@ -4,12 +4,16 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from smtp_oauth_relay.adapters.log_values import Addresses, fact
 from smtp_oauth_relay.status_view import Entry
 
 SUBMISSIONS, LOGINS, NOTICES = 50, 20, 20
 """How many of each are remembered: the last ones."""
+
+
+_Heard: TypeAlias = tuple[datetime, str, Mapping[str, object]]
 
 
 def _now() -> datetime:
@@ -30,40 +34,43 @@ class Recent:
     def __init__(self, addresses: Addresses, now: Callable[[], datetime] = _now) -> None:
         self._addresses = addresses
         self._now = now
-        self._submissions: deque[Entry] = deque(maxlen=SUBMISSIONS)
-        self._logins: deque[Entry] = deque(maxlen=LOGINS)
-        self._notices: deque[Entry] = deque(maxlen=NOTICES)
+        self._submissions: deque[_Heard] = deque(maxlen=SUBMISSIONS)
+        self._logins: deque[_Heard] = deque(maxlen=LOGINS)
+        self._notices: deque[_Heard] = deque(maxlen=NOTICES)
         self.outcomes: Counter[str] = Counter()
 
     def hear(self, level: int, name: str, facts: Mapping[str, object]) -> None:
         """Remember an event; a `logs.Hearer`."""
         if name == "submission.finished":
-            self._submissions.append(self._entry(name, facts))
+            self._submissions.append((self._now(), name, facts))
             self.outcomes[str(facts["outcome"])] += 1
         elif name in ("auth.refused", "auth.unavailable"):
-            self._logins.append(self._entry(name, facts))
+            self._logins.append((self._now(), name, facts))
         elif level >= logging.WARNING:
-            self._notices.append(self._entry(name, facts))
+            self._notices.append((self._now(), name, facts))
 
     @property
     def submissions(self) -> tuple[Entry, ...]:
         """The last ones, newest first."""
-        return tuple(reversed(self._submissions))
+        return self._shown(self._submissions)
 
     @property
     def failed_logins(self) -> tuple[Entry, ...]:
         """The last ones, newest first."""
-        return tuple(reversed(self._logins))
+        return self._shown(self._logins)
 
     @property
     def notices(self) -> tuple[Entry, ...]:
         """The last other events that the log warns of, newest first."""
-        return tuple(reversed(self._notices))
+        return self._shown(self._notices)
 
-    def _entry(self, name: str, facts: Mapping[str, object]) -> Entry:
-        shown = {}
+    def _shown(self, heard: "deque[_Heard]") -> tuple[Entry, ...]:
+        return tuple(Entry(at, name, self._texts(facts)) for at, name, facts in reversed(heard))
+
+    def _texts(self, facts: Mapping[str, object]) -> dict[str, str]:
+        texts = {}
         for key, value in facts.items():
             if value is not None:
                 found = fact(key, value, self._addresses)
-                shown[key] = ", ".join(found) if isinstance(found, list) else str(found)
-        return Entry(self._now(), name, shown)
+                texts[key] = ", ".join(found) if isinstance(found, list) else str(found)
+        return texts
