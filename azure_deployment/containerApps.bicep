@@ -544,5 +544,8 @@ output principalId string = relay.identity.principalId
 @description('The vault that the certificate belongs into.')
 output keyVaultName string = keyVault ? vaultName : ''
 
+@description('Its address, for AZURE_KEY_VAULT_URL elsewhere.')
+output keyVaultUrl string = keyVault ? vaultUrl : ''
+
 @description('The table that short user names belong into.')
 output lookupTableUrl string = lookupTable ? tableUrl : ''
