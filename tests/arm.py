@@ -1,8 +1,8 @@
 """ARM template expressions, taken apart: enough of the language to check what a template says.
 
 Grammar (learn.microsoft.com/azure/azure-resource-manager/templates/template-expressions):
-`[call]`, where a call is `name(argument, ...)` and may be followed by `.property` or `[index]`, and an
-argument is a call, a 'text' with doubled quotes, or a whole number. `[[` begins a plain text.
+`[call]`, where a call is `name(argument, ...)` and may be followed by `.property` or `[index]`, and
+an argument is a call, a 'text' with doubled quotes, or a whole number. `[[` begins a plain text.
 """
 
 import re

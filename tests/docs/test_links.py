@@ -25,7 +25,7 @@ SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-PLACEHOLDERS = {"TENANT_ID", "CLIENT_ID", "OBJECT_ID", "NAME_FILE"}
+PLACEHOLDERS = {"TENANT_ID", "CLIENT_ID", "OBJECT_ID", "KEY_ID", "NAME_FILE"}
 OF_OTHER_PROGRAMS = {
     *("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
