@@ -152,6 +152,17 @@ param deliveryDeadline string = ''
 @description('GRAPH_MAILBOX_CONCURRENCY: the most requests at once for one mailbox; further messages wait in line. Empty: 4.')
 param graphMailboxConcurrency string = ''
 
+@description('LARGE_MESSAGES: what becomes of mail over 3 MB: refused (off) or uploaded in pieces (upload). Empty: off.')
+@allowed([
+  ''
+  'off'
+  'upload'
+])
+param largeMessages string = ''
+
+@description('LARGE_DELIVERY_DEADLINE: seconds that a device waits, at most, for mail by upload. Empty: 300.')
+param largeDeliveryDeadline string = ''
+
 @description('MAX_MESSAGE_SIZE: the largest message in octets; K, M and G are powers of 1000. Empty: 2950000.')
 param maxMessageSize string = ''
 
@@ -263,6 +274,8 @@ var settings = [
   { name: 'GRAPH_HTTP_TIMEOUT', value: graphHttpTimeout }
   { name: 'DELIVERY_DEADLINE', value: deliveryDeadline }
   { name: 'GRAPH_MAILBOX_CONCURRENCY', value: graphMailboxConcurrency }
+  { name: 'LARGE_MESSAGES', value: largeMessages }
+  { name: 'LARGE_DELIVERY_DEADLINE', value: largeDeliveryDeadline }
   { name: 'MAX_MESSAGE_SIZE', value: maxMessageSize }
   { name: 'MAX_RECIPIENTS', value: maxRecipients }
   { name: 'HEADER_RECIPIENTS', value: headerRecipients }

@@ -5,13 +5,14 @@
 #   renew.sh          runs until it is stopped
 #   renew.sh deploy   is what certbot calls after a renewal
 set -eu
+certs=${CERTS_FOLDER:-/certs}
 
 if [ "${1:-}" = deploy ]; then
     # Whole files under other names first, so that nobody reads half of one.
-    install -o 10001 -g 10001 -m 0400 "$RENEWED_LINEAGE/privkey.pem" /certs/key.pem.new
-    install -m 0444 "$RENEWED_LINEAGE/fullchain.pem" /certs/cert.pem.new
-    mv /certs/key.pem.new /certs/key.pem
-    mv /certs/cert.pem.new /certs/cert.pem
+    install -o 10001 -g 10001 -m 0400 "$RENEWED_LINEAGE/privkey.pem" "$certs/key.pem.new"
+    install -m 0444 "$RENEWED_LINEAGE/fullchain.pem" "$certs/cert.pem.new"
+    mv "$certs/key.pem.new" "$certs/key.pem"
+    mv "$certs/cert.pem.new" "$certs/cert.pem"
     exit
 fi
 

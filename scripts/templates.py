@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from smtp_oauth_relay import __version__
+from smtp_oauth_relay.configuration import load
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.setting_values import text
 from smtp_oauth_relay.settings import Settings
@@ -82,6 +83,7 @@ class Setting:
 
 def all_settings() -> Iterator[Setting]:
     """Yield every setting of the relay, in the order of `settings.py`."""
+    defaults = load({}, read_file=str)
     for name, field in Settings.model_fields.items():
         kind = field.annotation
         choices = ("true", "false") if kind is bool else get_args(kind)
@@ -89,7 +91,7 @@ def all_settings() -> Iterator[Setting]:
         yield Setting(
             variable=name.upper(),
             meaning=field.description or "",
-            default=text(field.default),
+            default=text(getattr(defaults, name)),
             choices=words,
             is_secret=kind is Secret or Secret in get_args(kind),
         )

@@ -12,7 +12,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from smtp_oauth_relay.settings import Settings, load
+from smtp_oauth_relay.configuration import load
+from smtp_oauth_relay.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 BUILDS = ("base", *sorted(f"overlays/{path.name}" for path in (FOLDER / "overlays").iterdir()))

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from scripts import templates
-from smtp_oauth_relay.settings import Settings, load
+from smtp_oauth_relay.configuration import load
+from smtp_oauth_relay.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -111,9 +112,37 @@ def test_the_environment_file_holds_every_default() -> None:
     assert settings == load({}, no_file)
 
 
-def test_a_renewed_certificate_is_readable_for_the_relay_alone() -> None:
-    """The hook runs as root; the relay is user 10001."""
-    text = (DEPLOY / "renew.sh").read_text(encoding="utf-8")
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user, as root in a container")
+def test_a_renewed_certificate_is_readable_for_the_relay_alone(tmp_path: Path) -> None:
+    """The hook runs as root, the relay as user 10001; nothing half written is left behind."""
+    renewed, certs = tmp_path / "renewed", tmp_path / "certs"
+    for folder in (renewed, certs):
+        folder.mkdir()
+    (renewed / "privkey.pem").write_text("the key")
+    (renewed / "fullchain.pem").write_text("the chain")
+    environ = {**os.environ, "RENEWED_LINEAGE": str(renewed), "CERTS_FOLDER": str(certs)}
 
-    assert "install -o 10001 -g 10001 -m 0400" in text
-    assert subprocess.run(["sh", "-n", DEPLOY / "renew.sh"], check=False).returncode == 0
+    subprocess.run(["sh", DEPLOY / "renew.sh", "deploy"], env=environ, check=True)
+
+    found = {path.name: (path.read_text(), path.stat()) for path in certs.iterdir()}
+    assert {name: text for name, (text, _) in found.items()} == {
+        "key.pem": "the key",
+        "cert.pem": "the chain",
+    }
+    key, cert = found["key.pem"][1], found["cert.pem"][1]
+    assert (key.st_uid, key.st_gid, key.st_mode & 0o777) == (10001, 10001, 0o400)
+    assert cert.st_mode & 0o777 == 0o444
+
+
+def test_renewal_says_what_it_needs() -> None:
+    """Without a name there is nothing to get a certificate for."""
+    done = subprocess.run(
+        ["sh", DEPLOY / "renew.sh"],
+        env={**os.environ, "RELAY_NAME": "", "ACME_EMAIL": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "RELAY_NAME" in done.stderr
