@@ -445,7 +445,7 @@ resource relay 'Microsoft.App/containerApps@2024-03-01' = {
       secrets: map(filter(secrets, setting => !empty(setting.value)), setting => { name: toLower(replace(setting.name, '_', '-')), value: setting.value })
     }
     template: {
-      terminationGracePeriodSeconds: 120
+      terminationGracePeriodSeconds: largeMessages == 'upload' ? 360 : 120
       containers: [
         {
           name: 'relay'

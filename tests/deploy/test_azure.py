@@ -32,8 +32,19 @@ API_VERSIONS = {
     "Microsoft.Storage/storageAccounts/tableServices/tables": "2023-05-01",
 }
 FUNCTIONS = {
-    *("concat", "createArray", "createObject", "deployer", "empty", "environment", "filter"),
-    *("format", "guid", "if", "json", "lambda", "lambdaVariables", "listKeys", "map", "not"),
+    *("concat", "createArray", "createObject", "deployer", "empty", "environment", "equals"),
+    *(
+        "filter",
+        "format",
+        "guid",
+        "if",
+        "json",
+        "lambda",
+        "lambdaVariables",
+        "listKeys",
+        "map",
+        "not",
+    ),
     *("null", "parameters", "reference", "replace", "resourceGroup", "resourceId", "string"),
     *("subscription", "subscriptionResourceId", "take", "toLower", "uniqueString", "variables"),
 }

@@ -15,7 +15,7 @@ CHECKOV = "checkov==3.3.30"  # fetched by uv: its dependencies are too many and 
 
 def test_checkov_finds_nothing_that_is_not_meant() -> None:
     """What is meant stands in .checkov.yaml, with its reason."""
-    uv = Path(sys.executable).with_name("uv")
+    uv = str(Path(sys.executable).with_name("uv"))
     command = [uv, "tool", "run", "--from", CHECKOV, "checkov", "--config-file", ".checkov.yaml"]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

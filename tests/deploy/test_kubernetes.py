@@ -98,7 +98,7 @@ def test_a_stop_is_longer_than_the_drain(build: str) -> None:
     manifests = built(build)
     data = one(manifests, "ConfigMap")["data"]
     pod = one(manifests, "Deployment")["spec"]["template"]["spec"]
-    drain = Settings.model_fields["drain_timeout"].default
+    drain = load({}, no_file).drain_timeout
 
     assert pod["terminationGracePeriodSeconds"] >= float(data["DRAIN_DELAY"]) + drain
     assert pod["terminationGracePeriodSeconds"] >= 90

@@ -100,9 +100,11 @@ def test_the_script_is_powershell() -> None:
 @pytest.mark.parametrize("source", SOURCES)
 def test_cmdlets_have_the_parameters_they_are_given(source: str) -> None:
     """A misspelt parameter stops the set-up half way."""
-    found = commands(SOURCES[source])
+    own = set(re.findall(r"^function ([\w-]+)", SOURCES[source], re.MULTILINE))
     microsoft = [
-        (name, given) for name, given in found if re.match(r"\w+-(Mg|Man|Mail|Serv)", name)
+        (name, given)
+        for name, given in commands(SOURCES[source])
+        if re.match(r"\w+-(Mg|Man|Mail|Serv)", name) and name not in own
     ]
 
     assert microsoft
