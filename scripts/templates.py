@@ -103,9 +103,6 @@ def preset(template: str, setting: Setting) -> str:
     return value if not setting.choices or value in setting.choices else ""
 
 
-# --- Bicep
-
-
 def bicep_string(value: str) -> str:
     """Return a text as a Bicep literal."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
@@ -152,9 +149,6 @@ def bicep_template(template: str, old: str) -> str:
             raise SystemExit(f"{template}.bicep has no section between {begin!r} and {end!r}")
         old = f"{head}{begin}{content}{end}{tail}"
     return old
-
-
-# --- ARM and the portal's form
 
 
 def arm_parameter(template: str, setting: Setting) -> dict[str, Any]:
@@ -240,9 +234,6 @@ def form(template: str, old: str) -> str:
         s.parameter: f"[steps('settings').{s.parameter}]" for s in all_settings()
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-# --- everything else
 
 
 def environment_file() -> str:

@@ -5,11 +5,15 @@ Grammar (learn.microsoft.com/azure/azure-resource-manager/templates/template-exp
 an argument is a call, a 'text' with doubled quotes, or a whole number. `[[` begins a plain text.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+AZURE = Path(__file__).parents[1] / "azure_deployment"
+TEMPLATES = ("deployment", "containerApps")
 TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+)|(?P<name>\w+)|(?P<mark>[(),.\[\]]))"
 )
@@ -29,6 +33,12 @@ class Call:
         for argument in self.arguments:
             if isinstance(argument, Call):
                 yield from argument.walk()
+
+
+def template_of(name: str) -> dict[str, Any]:
+    """Return one of the ARM templates."""
+    content: dict[str, Any] = json.loads((AZURE / f"{name}.json").read_text(encoding="utf-8"))
+    return content
 
 
 def is_expression(value: object) -> bool:

@@ -3,20 +3,14 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import pytest
-from pycep import BicepParser
 
 from scripts import templates
 from smtp_oauth_relay.settings import Settings
-from tests.arm import Call, is_expression, leaves, parse
+from tests.arm import TEMPLATES, Call, is_expression, leaves, parse, template_of
 
 ROOT = Path(__file__).parents[2]
-AZURE = ROOT / "azure_deployment"
-TEMPLATES = ("deployment", "containerApps")
-FORMS = {"createUiDefinition": "deployment", "containerAppsUiDefinition": "containerApps"}
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 # As the reference of the resource types has them; a later one is added after reading its page.
 API_VERSIONS = {
@@ -56,22 +50,11 @@ ROLES = {
 }
 
 
-def arm(template: str) -> dict[str, Any]:
-    """Return an ARM template."""
-    content: dict[str, Any] = json.loads((AZURE / f"{template}.json").read_text(encoding="utf-8"))
-    return content
-
-
-def bicep(template: str) -> dict[str, Any]:
-    """Return a Bicep file, parsed."""
-    return dict(BicepParser().parse(file_path=AZURE / f"{template}.bicep"))
-
-
 def calls(template: str) -> list[Call]:
     """Return every function call in an ARM template."""
     return [
         call
-        for _, value in leaves(arm(template))
+        for _, value in leaves(template_of(template))
         if is_expression(value)
         for call in parse(value).walk()
     ]
@@ -87,7 +70,7 @@ def test_the_files_know_every_setting() -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_every_setting_is_a_parameter_and_reaches_the_relay(template: str) -> None:
     """What `settings.py` knows, and nothing else; checked without the script that writes it."""
-    content = arm(template)
+    content = template_of(template)
     described = {
         parameter["metadata"]["setting"]: (name, parameter["type"])
         for name, parameter in content["parameters"].items()
@@ -107,7 +90,7 @@ def test_every_setting_is_a_parameter_and_reaches_the_relay(template: str) -> No
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_secrets_stay_secret(template: str) -> None:
     """A secret among the plain settings could be read in the portal by whoever may look."""
-    content = arm(template)
+    content = template_of(template)
     secret = {
         parameter["metadata"]["setting"]
         for parameter in content["parameters"].values()
@@ -129,7 +112,7 @@ def test_secrets_stay_secret(template: str) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_arm_has_the_form_of_a_template(template: str) -> None:
     """What Azure refuses before it looks at anything else."""
-    content = arm(template)
+    content = template_of(template)
 
     assert content["$schema"] == SCHEMA
     assert set(content) == {
@@ -158,7 +141,7 @@ def test_arm_has_the_form_of_a_template(template: str) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_arm_expressions_name_what_exists(template: str) -> None:
     """A misspelt parameter is found by Azure only when the deployment has begun."""
-    content = arm(template)
+    content = template_of(template)
     found = calls(template)
     used = {
         name: {call.arguments[0] for call in found if call.name == name}
@@ -179,7 +162,7 @@ def test_arm_expressions_name_what_exists(template: str) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_arm_resource_ids_lead_to_resources_of_the_template(template: str) -> None:
     """An ID with a segment too few, or of a resource that is not made, ends a deployment midway."""
-    content = arm(template)
+    content = template_of(template)
     types = {resource["type"] for resource in content["resources"]}
     subnets = {f"{kind}/subnets" for kind in types if kind == "Microsoft.Network/virtualNetworks"}
     ids = [call for call in calls(template) if call.name == "resourceId"]
@@ -200,7 +183,7 @@ def test_arm_resource_ids_lead_to_resources_of_the_template(template: str) -> No
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_what_is_referred_to_is_made_before(template: str) -> None:
     """Azure makes everything at once unless it is told what must be there first."""
-    for resource in arm(template)["resources"]:
+    for resource in template_of(template)["resources"]:
         needed = {
             call.arguments[0]
             for _, value in leaves({k: v for k, v in resource.items() if k != "dependsOn"})
@@ -220,7 +203,7 @@ def test_what_is_referred_to_is_made_before(template: str) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_roles_are_granted_for_relay_and_administrator(template: str) -> None:
     """Nobody grants roles by hand: the relay reads, the administrator writes."""
-    content = arm(template)
+    content = template_of(template)
     granted = {
         parse(r["properties"]["roleDefinitionId"]).arguments[1].arguments[0]: (
             parse(r["scope"]).arguments[0].partition("/{0}")[0],
@@ -239,121 +222,6 @@ def test_roles_are_granted_for_relay_and_administrator(template: str) -> None:
         "tableReader": ("Microsoft.Storage/storageAccounts", "relay"),
         "tableContributor": ("Microsoft.Storage/storageAccounts", "administrator"),
     }
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_bicep_and_arm_have_the_same_parameters_and_outputs(template: str) -> None:
-    """The button deploys one of them, `az deployment` the other."""
-    one, other = bicep(template), arm(template)
-    declared = {}
-    for name, parameter in one["parameters"].items():
-        said = {d["type"]: d.get("argument") for d in parameter["decorators"]}
-        default = parameter.get("default", "")
-        declared[name] = {
-            "type": "secureString" if "secure" in said else parameter["type"],
-            "description": said["description"].replace("\\'", "'").replace("\\\\", "\\"),
-            "allowed": said.get("allowed"),
-            "bounds": tuple(
-                said.get(k) for k in ("min_length", "max_length", "min_value", "max_value")
-            ),
-            "default": None if isinstance(default, dict) or "${" in str(default) else default,
-        }
-    expected = {
-        name: {
-            "type": parameter["type"],
-            "description": parameter["metadata"]["description"],
-            "allowed": parameter.get("allowedValues"),
-            "bounds": tuple(
-                parameter.get(k) for k in ("minLength", "maxLength", "minValue", "maxValue")
-            ),
-            "default": None
-            if is_expression(parameter["defaultValue"])
-            else parameter["defaultValue"],
-        }
-        for name, parameter in other["parameters"].items()
-    }
-
-    assert declared == expected
-    assert {n: o["type"] for n, o in one["outputs"].items()} == {
-        n: o["type"] for n, o in other["outputs"].items()
-    }
-    assert list(one["variables"]) == list(other["variables"])
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_bicep_and_arm_make_the_same_resources(template: str) -> None:
-    """Same order, types, versions, conditions, properties; and the same plain values in them."""
-    only_bicep = {"parent", "dependsOn"}
-    made = list(bicep(template)["resources"].values())
-    expected = arm(template)["resources"]
-
-    assert [(r["type"], r["api_version"]) for r in made] == [
-        (r["type"], r["apiVersion"]) for r in expected
-    ]
-    for one, other in zip(made, expected, strict=True):
-        has_condition = "condition" in one["config"]
-        config = one["config"]["config"] if has_condition else one["config"]
-        body = {k: v for k, v in config.items() if k not in only_bicep}
-        rest = {
-            k: v
-            for k, v in other.items()
-            if k not in {"type", "apiVersion", "dependsOn", "condition"}
-        }
-        plain = {path: value for path, value in leaves(rest) if not is_expression(value)}
-        computed = {path for path, value in leaves(rest) if is_expression(value)}
-
-        assert has_condition == ("condition" in other)
-        for path, value in plain.items():
-            assert at(body, path) == value, path
-        for path in computed:
-            assert at(body, path) is not None, path
-        assert {p[:1] for p, _ in leaves(body)} == {p[:1] for p, _ in leaves(rest)}
-
-
-def at(value: Any, path: tuple[str, ...]) -> Any:
-    """Return what stands at a path within objects and arrays."""
-    for key in path:
-        value = value[int(key)] if isinstance(value, list) else value[key]
-    return value
-
-
-@pytest.mark.parametrize(("form", "template"), FORMS.items())
-def test_the_portals_form_fills_in_parameters_that_exist(form: str, template: str) -> None:
-    """An output without a parameter, or of a field that is not there, breaks the portal's page."""
-    content = json.loads((AZURE / f"{form}.json").read_text(encoding="utf-8"))
-    parts = content["parameters"]
-    fields = {f"basics('{each['name']}')" for each in parts["basics"]} | {
-        f"steps('{step['name']}').{each['name']}"
-        for step in parts["steps"]
-        for each in step["elements"]
-    }
-    used = {
-        found
-        for value in parts["outputs"].values()
-        for found in re.findall(r"(?:basics|steps)\('\w+'\)(?:\.\w+)?", value)
-    }
-    parameters = arm(template)["parameters"]
-    settings = {name for name, p in parameters.items() if "setting" in p["metadata"]}
-
-    assert content["handler"] == "Microsoft.Azure.CreateUIDef"
-    assert parts["outputs"].keys() <= parameters.keys()
-    assert settings <= parts["outputs"].keys()
-    assert used == fields
-
-
-def test_the_portals_button_leads_to_the_templates() -> None:
-    """The button names template and form by URL, in the repository of this project."""
-    text = (AZURE / "README.md").read_text(encoding="utf-8")
-    raw = quote(
-        "https://raw.githubusercontent.com/JustinIven/smtp-oauth-relay/main/azure_deployment/",
-        safe="",
-    )
-
-    for form, template in FORMS.items():
-        assert (
-            f"https://portal.azure.com/#create/Microsoft.Template/uri/{raw}{template}.json"
-            f"/createUIDefinitionUri/{raw}{form}.json"
-        ) in text
 
 
 @pytest.mark.parametrize(
