@@ -78,6 +78,9 @@ param logAddresses string = ''
 @description('SMTP_LISTEN: where devices connect and start TLS; without a host: all addresses. Empty: :8025.')
 param smtpListen string = ''
 
+@description('SMTPS_LISTEN: where devices connect with TLS from the first moment on.')
+param smtpsListen string = ''
+
 @description('SERVER_GREETING: what the relay says after its name when a device connects. Empty: Microsoft Graph SMTP OAuth Relay.')
 param serverGreeting string = ''
 
@@ -117,6 +120,16 @@ param tlsKeyFilepath string = ''
 
 @description('TLS_CIPHER_SUITE: the ciphers of TLS, as an OpenSSL cipher list; unset: OpenSSL\'s own.')
 param tlsCipherSuite string = ''
+
+@description('TLS_MIN_VERSION: the oldest version of TLS that a device may speak. Empty: 1.2.')
+@allowed([
+  ''
+  '1.0'
+  '1.1'
+  '1.2'
+  '1.3'
+])
+param tlsMinVersion string = ''
 
 @description('ALLOWED_TENANTS: the tenants that may log in, as their user names spell them; unset: any.')
 param allowedTenants string = ''
@@ -234,6 +247,18 @@ param maxSessions string = ''
 @description('MAX_SESSIONS_PER_IP: the most connections at once from one IP address. Empty: 50.')
 param maxSessionsPerIp string = ''
 
+@description('MEMORY_BUDGET: the memory in octets that all messages together may take; unset: a quarter of what the container or the machine has.')
+param memoryBudget string = ''
+
+@description('CLIENT_NETWORKS: the networks that devices may connect from; unset: any.')
+param clientNetworks string = ''
+
+@description('PROXY_PROTOCOL_FROM: the networks of load balancers, which name their client in a PROXY header.')
+param proxyProtocolFrom string = ''
+
+@description('DRAIN_DELAY: seconds that a stop waits before it lets nobody in any more. Empty: 0.')
+param drainDelay string = ''
+
 @description('DRAIN_TIMEOUT: seconds that a stop waits for mails on their way. Empty: 75.')
 param drainTimeout string = ''
 // end of settings, parameters
@@ -257,6 +282,7 @@ var settings = [
   { name: 'LOG_FORMAT', value: logFormat }
   { name: 'LOG_ADDRESSES', value: logAddresses }
   { name: 'SMTP_LISTEN', value: smtpListen }
+  { name: 'SMTPS_LISTEN', value: smtpsListen }
   { name: 'SERVER_GREETING', value: serverGreeting }
   { name: 'SERVER_HOSTNAME', value: serverHostname }
   { name: 'USERNAME_DELIMITER', value: usernameDelimiter }
@@ -265,6 +291,7 @@ var settings = [
   { name: 'TLS_CERT_FILEPATH', value: tlsCertFilepath }
   { name: 'TLS_KEY_FILEPATH', value: tlsKeyFilepath }
   { name: 'TLS_CIPHER_SUITE', value: tlsCipherSuite }
+  { name: 'TLS_MIN_VERSION', value: tlsMinVersion }
   { name: 'ALLOWED_TENANTS', value: allowedTenants }
   { name: 'ALLOWED_CLIENTS', value: allowedClients }
   { name: 'AZURE_CLOUD', value: azureCloud }
@@ -289,6 +316,10 @@ var settings = [
   { name: 'DKIM_HEADERS', value: dkimHeaders }
   { name: 'MAX_SESSIONS', value: maxSessions }
   { name: 'MAX_SESSIONS_PER_IP', value: maxSessionsPerIp }
+  { name: 'MEMORY_BUDGET', value: memoryBudget }
+  { name: 'CLIENT_NETWORKS', value: clientNetworks }
+  { name: 'PROXY_PROTOCOL_FROM', value: proxyProtocolFrom }
+  { name: 'DRAIN_DELAY', value: drainDelay }
   { name: 'DRAIN_TIMEOUT', value: drainTimeout }
 ]
 var secrets = [
