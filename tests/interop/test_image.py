@@ -330,9 +330,8 @@ def test_it_is_healthy_soon_and_small_while_idle(
     idle = int(resident[1]) * 1024 if resident else 0
 
     with capsys.disabled():
-        print(
-            f"\nimage: ready in {seconds:.1f} s ({worked:.1f} s of work), {idle / 2**20:.0f} MiB idle"
-        )
+        work = f"ready in {seconds:.1f} s ({worked:.1f} s of work)"
+        print(f"\nimage: {work}, {idle / 2**20:.0f} MiB idle")
     assert checked.returncode == 0
     assert worked < HEALTHY_S
     assert 0 < idle < MAX_IDLE_OCTETS
