@@ -213,20 +213,21 @@ ROWS: tuple[Advice, ...] = (
         ),
     ),
     Advice(
+        name="relay-busy",
+        cause="The relay has more messages to put together than it can in time: many recipients,"
+        " long headers, or large mail with text in quoted-printable.",
+        cure="Nothing, if the device tries again. If it lasts: give the relay more processor time,"
+        " or run a second one.",
+        replies=(REPLIES[errors.Throttled],),
+        says=("the relay was too busy to compose the message in time",),
+    ),
+    Advice(
         name="tenant-flood",
         cause="So many messages of one tenant are under way that it would take the others' room.",
         cure="Nothing, if the device tries again. If it lasts: look in the log for the device that"
         " floods, or raise MAX_SESSIONS.",
         replies=(REPLIES[errors.Throttled],),
         says=("too many messages of this tenant are under way",),
-    ),
-    Advice(
-        name="relay-busy",
-        cause="The relay's machine has so much to do that the message was not composed in time.",
-        cure="Nothing, if the device tries again. If it lasts: give the relay more CPU, or run"
-        " several of them behind a load balancer.",
-        replies=(REPLIES[errors.Throttled],),
-        says=("the relay was too busy to compose the message in time",),
     ),
     Advice(
         name="token-refused",
