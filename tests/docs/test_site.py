@@ -1,58 +1,16 @@
 """The documentation as a site: it is built strictly, has every page, and fetches nothing."""
 
 import re
-import shutil
-import subprocess
-import sys
-import tomllib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import pytest
+from tests.docs.navigation import LISTED, ROOT, SITE, built_page
 
-ROOT = Path(__file__).parents[2]
-SITE = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
 DECISION = re.compile(r"decisions/\d{4}-[\w-]+\.md")  # listed by decisions/README.md
 RESOURCE = re.compile(r"<(?:script|img|iframe|source|video)[^>]*?\ssrc=\"?([^\"\s>]+)")
 SHEET = re.compile(r"<link(?=[^>]*rel=\"?(?:stylesheet|icon|preload|preconnect|prefetch))[^>]*>")
 LINK = re.compile(r"<a\s[^>]*?href=\"?([^\"\s>]+)")
 FROM_ELSEWHERE = re.compile(r"(?:url\(|@import )\s*[\"']?(?:https?:)?//[^)\"']+")
-
-
-def leaves(entries: list[dict[str, object]]) -> list[str]:
-    """Return the pages of a navigation, in order."""
-    found: list[str] = []
-    for entry in entries:
-        for value in entry.values():
-            found += leaves(value) if isinstance(value, list) else [str(value)]
-    return found
-
-
-LISTED = [page for page in leaves(SITE["nav"]) if not page.startswith("https://")]
-
-
-def built_page(page: str) -> str:
-    """Return where a page stands in the site."""
-    path = Path(page)
-    folder = path.parent if path.stem in {"index", "README"} else path.with_suffix("")
-    return (folder / "index.html").as_posix()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site, beside the sources that it was built from."""
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "docs", folder / "docs")
-    shutil.copy(ROOT / "zensical.toml", folder)
-    built = subprocess.run(
-        [sys.executable, "-m", "zensical", "build", "--strict"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
-    return folder / "site"
 
 
 def test_every_page_is_in_the_navigation() -> None:
