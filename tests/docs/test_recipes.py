@@ -26,7 +26,7 @@ def what_to_enter(recipe: str) -> str:
 
 def paragraph(recipe: str, name: str) -> str:
     """Return the paragraph that begins with a bold name."""
-    found = re.findall(rf"^\*\*{name}\.\*\* (.+?)(?:\n\n|\Z)", recipe, re.DOTALL | re.MULTILINE)
+    found = re.findall(rf"^\*\*{name}\.\*\*\s(.+?)(?:\n\n|\Z)", recipe, re.DOTALL | re.MULTILINE)
     assert len(found) == 1, f"{len(found)} paragraphs begin with {name}"
     return str(found[0])
 
