@@ -1,5 +1,8 @@
 """Header and envelope agree on who gets the mail: Graph knows the header alone."""
 
+import email
+import email.policy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -235,3 +238,27 @@ def test_the_same_holds_for_any_list(to: str, bcc: str, recipients: list[str]) -
     named = set(map(key_of, message.mailboxes(b"to", b"cc", b"bcc")))
     assert named == set(map(key_of, [*recipients, "a@x.example"]))
     assert all(parse_list(field.text).is_proper for field in message.named(b"to", b"cc", b"bcc"))
+
+
+TOKENS = st.sampled_from(
+    [*"\"(),;:<>\\@'[]. ", "\r\n\t", "Ann", "a@x.example", "<B@X.example>", "z@x.example"]
+    + ['"c, d"@x.example', "=?utf-8?q?a=2C_b?=", "=?utf-8?b?YUB4?="]
+)
+ASCII = st.sampled_from(["a@x.example", "b@x.example", '"c, d"@x.example', "e.f@y.example"])
+
+
+@given(
+    st.one_of(LOOKS_LIKE_A_LIST, st.lists(TOKENS, max_size=9).map("".join)),
+    st.lists(TOKENS, max_size=9).map("".join),
+    st.lists(ASCII, min_size=1, max_size=4),
+)
+def test_another_reader_finds_the_same_people(to: str, cc: str, recipients: list[str]) -> None:
+    """Graph does not read with our eyes: here Python's `email` stands for it."""
+    header = f"To: {to}\r\nCc: {cc}\r\n".encode()
+
+    mime = agreed(header + BODY, *recipients)
+
+    message = email.message_from_bytes(mime, policy=email.policy.default)
+    fields = [field for name in ("to", "cc", "bcc") for field in message.get_all(name, [])]
+    found = {key_of(address.addr_spec) for field in fields for address in field.addresses}
+    assert found == set(map(key_of, recipients))
