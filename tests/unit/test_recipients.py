@@ -96,6 +96,8 @@ AGREED = {
         "r@x t@x",
         b"Resent-To: r@x\r\nResent-Cc: s@x\r\nBcc: r@x,\r\n t@x",
     ),
+    "a name that begins with a dot": (b"To: .Ann <a@x>", "a@x", b'To: ".Ann" <a@x>'),
+    "a group without a proper name": (b"To: >:;", "a@x", b"Bcc: a@x"),
     "comment without end": (b"To: (a@x, z@x", "a@x", b"Bcc: a@x"),
     "comment without end, behind": (b"To: a@x, (z@x", "a@x", b"To: a@x"),
     "comment without end, between": (
@@ -242,7 +244,6 @@ def test_the_same_holds_for_any_list(to: str, bcc: str, recipients: list[str]) -
 
 TOKENS = st.sampled_from(
     [*"\"(),;:<>\\@'[]. ", "\r\n\t", "Ann", "a@x.example", "<B@X.example>", "z@x.example"]
-    + ['"c, d"@x.example', "=?utf-8?q?a=2C_b?=", "=?utf-8?b?YUB4?="]
 )
 ASCII = st.sampled_from(["a@x.example", "b@x.example", '"c, d"@x.example', "e.f@y.example"])
 
