@@ -102,7 +102,7 @@ def read_structure(header_section: bytes, content: bytes, start: int) -> tuple[P
             delimiters += seen
             parts += children
         if len(parts) > MAX_PARTS:
-            raise ContentRefused(f"more than {MAX_PARTS} parts")
+            raise ContentRefused(f"too many parts: more than {MAX_PARTS}")
         position += 1
     return tuple(parts)
 

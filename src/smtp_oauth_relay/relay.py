@@ -112,6 +112,8 @@ class Relay:
         """
         allowed = self._policy
         if allowed.allowed_tenants and principal.tenant not in allowed.allowed_tenants:
+            if "." in principal.tenant:  # it may be there by its ID, which is not looked up
+                raise CredentialsRefused("the tenant's domain is not in ALLOWED_TENANTS")
             raise CredentialsRefused("the tenant is not in ALLOWED_TENANTS")
         if allowed.allowed_clients and principal.client not in allowed.allowed_clients:
             raise CredentialsRefused("the client is not in ALLOWED_CLIENTS")

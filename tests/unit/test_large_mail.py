@@ -329,7 +329,7 @@ def test_the_parts_of_all_multiparts_count_together() -> None:
     """A hundred multiparts of a hundred parts are ten thousand parts."""
     inner = [multipart(*[b"\r\n"] * 100, boundary=b"b%d" % number) for number in range(100)]
 
-    with pytest.raises(ContentRefused, match=f"more than {MAX_PARTS} parts"):
+    with pytest.raises(ContentRefused, match=f"too many parts: more than {MAX_PARTS}"):
         read_structure(HEADER + multipart(*inner, boundary=b"outer"))
 
 

@@ -5,6 +5,7 @@ import logging
 import random
 import uuid
 
+from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp.content import Content
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
@@ -89,4 +90,5 @@ def _log_failed_login(
         tenant=principal.tenant if principal else None,
         application=principal.client if principal else None,
         cause=error.reason,
+        cure=advice.cure_for(error),
     )
