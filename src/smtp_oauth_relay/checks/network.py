@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from smtp_oauth_relay import advice
-from smtp_oauth_relay.adapters.graph import open_http
+from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.outbound import Outbound, root_cause
 from smtp_oauth_relay.findings import Finding, fail, ok, warn
 

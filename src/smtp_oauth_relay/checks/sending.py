@@ -4,7 +4,8 @@ import uuid
 from collections.abc import AsyncIterator
 
 from smtp_oauth_relay import advice
-from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.graph import GraphMailSender
+from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.outbound import Outbound
 from smtp_oauth_relay.adapters.smtp.probe import message
 from smtp_oauth_relay.errors import DeliveryFailed
