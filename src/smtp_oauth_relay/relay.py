@@ -86,6 +86,10 @@ class Relay:
         self._policy = policy
         self._under_way: set[asyncio.Task[Outcome]] = set()
 
+    def __len__(self) -> int:
+        """Return how many messages are under way."""
+        return len(self._under_way)
+
     # Who may send -----------------------------------------------------------------------------
 
     def identify(self, user_name: str, password: Secret) -> Principal:

@@ -180,6 +180,7 @@ def test_a_signal_ends_it_with_success() -> None:
             "TLS_SOURCE": "off",
             "REQUIRE_TLS": "false",
             "SMTP_LISTEN": "127.0.0.1:0",
+            "STATUS_LISTEN": "127.0.0.1:0",
         },
         stdout=subprocess.PIPE,
         text=True,
@@ -234,22 +235,35 @@ async def type_in(*arguments: str) -> int:
 async def test_a_relay_that_answers_is_healthy(
     relay: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The container counts as healthy as long as it can take mail."""
+    """The container counts as healthy as long as the relay says so at its status address."""
+    monkeypatch.setenv("STATUS_LISTEN", relay.running.status_addresses[0])
+
+    assert await type_in("healthcheck") == 0
+
+
+async def test_a_relay_without_a_status_page_is_asked_by_smtp(
+    relay: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the page is off, the container counts as healthy as long as it can take mail."""
+    monkeypatch.setenv("STATUS_LISTEN", "off")
     monkeypatch.setenv("SMTP_LISTEN", f"127.0.0.1:{relay.port}")
 
     assert await type_in("healthcheck") == 0
 
 
+@pytest.mark.parametrize("status_listen", ["off", "127.0.0.1:{port}", "0.0.0.0:{port}"])
 def test_without_a_relay_nothing_is_healthy(
-    free_port: int, monkeypatch: pytest.MonkeyPatch
+    closed_port: int, status_listen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A container that does not answer is started anew."""
-    monkeypatch.setenv("SMTP_LISTEN", f"127.0.0.1:{free_port}")
+    monkeypatch.setenv("SMTP_LISTEN", f"127.0.0.1:{closed_port}")
+    monkeypatch.setenv("STATUS_LISTEN", status_listen.format(port=closed_port))
 
     assert main(["healthcheck"]) == 1
 
 
-def test_a_health_check_loads_only_what_it_needs(free_port: int) -> None:
+@pytest.mark.parametrize("name", ["SMTP_LISTEN", "STATUS_LISTEN"])
+def test_a_health_check_loads_only_what_it_needs(closed_port: int, name: str) -> None:
     """It runs every half minute, on small machines too."""
     script = (
         "import sys; from smtp_oauth_relay.cli import main; main(['healthcheck']);"
@@ -257,7 +271,7 @@ def test_a_health_check_loads_only_what_it_needs(free_port: int) -> None:
     )
     process = subprocess.run(
         [sys.executable, "-c", script],
-        env={**ENVIRONMENT, "SMTP_LISTEN": f"127.0.0.1:{free_port}"},
+        env={**ENVIRONMENT, "STATUS_LISTEN": "off", name: f"127.0.0.1:{closed_port}"},
         stdout=subprocess.PIPE,
         check=True,
         timeout=PATIENCE_S,

@@ -23,5 +23,10 @@ def run(options: argparse.Namespace) -> int:
     from smtp_oauth_relay.adapters.environment import read_settings
     from smtp_oauth_relay.adapters.smtp import probe
 
-    address = read_settings(environ(options)).smtp_listen[0]
-    return EX_OK if probe.is_healthy(address.host, address.port) else EX_FAILED
+    settings = read_settings(environ(options))
+    if settings.status_listen:
+        is_healthy = probe.is_alive(settings.status_listen[0])
+    else:
+        address = settings.smtp_listen[0]
+        is_healthy = probe.is_healthy(address.host, address.port)
+    return EX_OK if is_healthy else EX_FAILED

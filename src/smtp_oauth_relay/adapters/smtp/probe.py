@@ -1,9 +1,11 @@
 """The relay seen from a device: a client that says what it does and what the answers mean."""
 
+import http.client
 import smtplib
 import ssl
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -11,6 +13,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from smtp_oauth_relay import advice, replies
+from smtp_oauth_relay.setting_values import ListenAddress
 
 TIMEOUT_S = 90.0
 """Longer than the relay's own deadline for a delivery."""
@@ -251,3 +254,15 @@ def is_healthy(host: str, port: int) -> bool:
         return f"{refused.smtp_code} {line}" in _SIGNS_OF_LIFE
     except (OSError, smtplib.SMTPException):
         return False
+
+
+def is_alive(address: ListenAddress) -> bool:
+    """Return whether a relay says at its status address that it is alive."""
+    host = address.host if address.host not in ("", "0.0.0.0", "::") else "localhost"  # noqa: S104
+    connection = http.client.HTTPConnection(host, address.port, timeout=HEALTH_TIMEOUT_S)
+    with closing(connection):
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
