@@ -113,7 +113,7 @@ async def serving(stand_in: StandIn, **changes: str) -> AsyncIterator[Served]:
             **changes,
         }
     )
-    outbound = read_outbound({"SSL_CERT_FILE": str(stand_in.ca_file)})
+    outbound = read_outbound({"SSL_CERT_FILE": str(stand_in.ca_file), **changes})
     trust = ssl.create_default_context(cafile=stand_in.ca_file)
     async with running_relay(settings, outbound) as running:
         port = int(running.addresses[0].rpartition(":")[2])

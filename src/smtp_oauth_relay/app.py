@@ -6,7 +6,6 @@ import re
 import secrets
 import signal
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -14,6 +13,7 @@ from smtp_oauth_relay import __version__
 from smtp_oauth_relay import settings as configuration
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.audit import log_outcome
+from smtp_oauth_relay.adapters.azure_parts import AzureParts, azure_parts
 from smtp_oauth_relay.adapters.composer import Composer
 from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
@@ -24,14 +24,14 @@ from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
-from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.adapters.tls import empty_context, server_context
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.ledger import Ledger
 from smtp_oauth_relay.message import Rules
 from smtp_oauth_relay.pacing import Pacing
 from smtp_oauth_relay.recipients import HeaderRecipients
-from smtp_oauth_relay.relay import Policy, Relay
+from smtp_oauth_relay.relay import Directory, Policy, Relay
 from smtp_oauth_relay.sender import SenderMailbox
 from smtp_oauth_relay.settings import Settings
 from smtp_oauth_relay.shares import Shares
@@ -73,7 +73,7 @@ def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
         settings = read_settings(environ)
     except SettingsError as error:
         problems += error.problems
-    for look in (_tls_context, read_key):
+    for look in (_look_at_certificate, read_key):
         try:
             if settings is not None:
                 look(settings)
@@ -88,12 +88,13 @@ def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
     return settings, outbound
 
 
-def _tls_context(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_source == "off":
-        return None
-    return server_context(
-        settings.tls_cert_filepath, settings.tls_key_filepath, settings.tls_cipher_suite
-    )
+def _look_at_certificate(settings: Settings) -> None:
+    if settings.tls_source == "file":
+        server_context(
+            settings.tls_cert_filepath, settings.tls_key_filepath, settings.tls_cipher_suite
+        )
+    else:
+        empty_context(settings.tls_cipher_suite)
 
 
 def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -108,13 +109,17 @@ class RunningRelay:
 
     Attributes:
         addresses: where it listens, `host:port`.
+        azure: its certificate, and the look-up Table if there is one.
     """
 
-    def __init__(self, listener: Listener, admission: Admission, relay: Relay) -> None:
+    def __init__(
+        self, listener: Listener, admission: Admission, relay: Relay, azure: AzureParts
+    ) -> None:
         self._listener = listener
         self._admission = admission
         self._relay = relay
         self.addresses = listener.addresses
+        self.azure = azure
 
     async def drain(self, timeout_s: float) -> int:
         """Let nobody in, let what is on its way to Graph be answered, end every session.
@@ -137,12 +142,12 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
     """Serve while the context is open.
 
     Raises:
-        SettingsError: the certificate or the DKIM key cannot be used.
-        StartFailed: a port cannot be had.
+        SettingsError: the certificate, the Table or the DKIM key cannot be used.
+        StartFailed: a port cannot be had, or Azure cannot be reached.
     """
-    tls_context = _tls_context(settings)
-    signing_key = read_key(settings)
     async with AsyncExitStack() as parts:
+        key = read_key(settings)
+        azure = await parts.enter_async_context(azure_parts(settings, outbound, key))
         tokens = EntraTokenSource(
             settings.azure_authority_host,
             settings.graph_endpoint,
@@ -156,13 +161,14 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             timeout_s=settings.graph_http_timeout,
         )
         parts.push_async_callback(sender.aclose)
-        composer = Composer(_rules(settings), signing_key)
+        composer = Composer(_rules(settings), azure.keys)
         parts.callback(composer.close)
-        relay = _relay(settings, tokens, composer, sender)
+        relay = _relay(settings, tokens, composer, sender, azure.directory)
         admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
+        tls_context = azure.certificate.context if azure.certificate else None
         listener = Listener(RelayHandler(relay), _policy(settings), tls_context, admission)
         await listener.start(settings.smtp_listen)
-        running = RunningRelay(listener, admission, relay)
+        running = RunningRelay(listener, admission, relay, azure)
         try:
             yield running
         finally:
@@ -170,7 +176,11 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
 
 
 def _relay(
-    settings: Settings, tokens: TokenSource, composer: Composer, sender: MailSender
+    settings: Settings,
+    tokens: TokenSource,
+    composer: Composer,
+    sender: MailSender,
+    directory: Directory | None,
 ) -> Relay:
     courier = Courier(
         tokens,
@@ -186,7 +196,7 @@ def _relay(
     )
     ledger = Ledger(secrets.token_bytes(32))
     shares = Shares(settings.max_sessions)
-    return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy)
+    return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy, directory)
 
 
 def _rules(settings: Settings) -> Rules:

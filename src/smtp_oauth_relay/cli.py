@@ -10,7 +10,14 @@ from pathlib import Path
 
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay.adapters import logs
-from smtp_oauth_relay.errors import SettingsError, StartFailed, UserNameMalformed
+from smtp_oauth_relay.cli_lookup import describe_lookup
+from smtp_oauth_relay.errors import (
+    AzureMisconfigured,
+    AzureUnavailable,
+    SettingsError,
+    StartFailed,
+    UserNameMalformed,
+)
 from smtp_oauth_relay.login import DELIMITERS, parse_user_name, short_user_name
 
 EX_OK = 0
@@ -39,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"  - {problem}", file=sys.stderr)
         return EX_CONFIG
-    except StartFailed as error:
+    except (AzureMisconfigured, StartFailed, AzureUnavailable) as error:
         print(f"smtp-oauth-relay: {error}", file=sys.stderr)
-        return EX_UNAVAILABLE
+        return EX_CONFIG if isinstance(error, AzureMisconfigured) else EX_UNAVAILABLE
     except KeyboardInterrupt:  # the relay takes the signal over; this is another command
         return EX_INTERRUPTED
     except Exception as bug:  # the last boundary
@@ -69,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _describe_username(
         commands.add_parser("username", help="shorten a user name, or read a short one")
+    )
+    describe_lookup(
+        commands.add_parser("lookup", help="write, show and check rows of the look-up Table")
     )
     health = commands.add_parser("healthcheck", help="exit 0 if the relay on this machine answers")
     health.set_defaults(run=_healthcheck)

@@ -14,9 +14,11 @@ from smtp_oauth_relay.clouds import urls_of
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.login import parse_client, parse_tenant
 from smtp_oauth_relay.model import Secret
+from smtp_oauth_relay.setting_azure import AzureSettings
 from smtp_oauth_relay.setting_checks import cautions
 from smtp_oauth_relay.setting_values import ListenAddress
 from smtp_oauth_relay.signing_names import Canonicalization, field_list
+from smtp_oauth_relay.table_address import TableAddress
 
 __all__ = ["ListenAddress", "Settings", "cautions", "effective", "load", "warnings"]
 
@@ -24,7 +26,7 @@ LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 LogFormat: TypeAlias = Literal["text", "json"]
 LogAddresses: TypeAlias = Literal["full", "hashed", "none"]
 Delimiter: TypeAlias = Literal["@", ":", "|"]
-TlsSource: TypeAlias = Literal["file", "off"]
+TlsSource: TypeAlias = Literal["file", "keyvault", "off"]
 HeaderRecipients: TypeAlias = Literal["envelope", "header", "reject"]
 SenderMailbox: TypeAlias = Literal["header", "envelope"]
 AzureCloud: TypeAlias = Literal["global", "usgov", "usgov-dod", "china"]
@@ -35,9 +37,6 @@ _LISTEN = values.reads(values.listen_addresses)
 _GREETING = values.text_of("[ -~]{1,200}", "1 to 200 printable ASCII characters")
 _HOST_NAME = values.text_of("[!-~]{1,255}", "1 to 255 printable ASCII characters without a space")
 _CIPHERS = values.text_of("[ -~]{1,2000}", "an OpenSSL cipher list, such as ECDHE+AESGCM:DEFAULT")
-_TLS_SOURCE = values.one_of(
-    TlsSource, "; a certificate from Azure Key Vault (keyvault) is not in this version yet"
-)
 _ONE_REQUEST = values.size(1000, "3M", "Microsoft Graph takes 4 MB per request, base64 included")
 _SELECTOR = values.text_of(
     r"(?=.{1,253}\Z)[0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_])?",
@@ -47,7 +46,7 @@ _SIGNED = "from,to,cc,subject,date,reply-to,mime-version,content-type,content-tr
 _CLOSE = 0.82  # of difflib's ratio, underscores aside; HTTP_TIMEOUT, no setting, reaches 0.81
 
 
-class Settings(BaseModel):
+class Settings(AzureSettings):
     """The whole configuration, built by `load`. A field's name in upper case is its variable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -76,7 +75,7 @@ class Settings(BaseModel):
     username_delimiter: Annotated[Delimiter, values.one_of(Delimiter)] = Field(
         default="@", description="the character between tenant and client in the user name"
     )
-    tls_source: Annotated[TlsSource, _TLS_SOURCE] = Field(
+    tls_source: Annotated[TlsSource, values.one_of(TlsSource)] = Field(
         default="file", description="where the certificate comes from; off: no TLS at all"
     )
     require_tls: Annotated[bool, values.reads(values.boolean)] = Field(
@@ -283,4 +282,4 @@ def effective(settings: Settings) -> Mapping[str, str]:
 
 def _is_secret(kind: type[BaseModel], name: str) -> bool:
     annotation = kind.model_fields[name].annotation
-    return annotation is Secret or Secret in get_args(annotation)
+    return bool({Secret, TableAddress} & {annotation, *get_args(annotation)})

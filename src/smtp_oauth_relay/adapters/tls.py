@@ -28,12 +28,25 @@ def server_context(cert_file: Path, key_file: Path, ciphers: str) -> ssl.SSLCont
     ]
     if problems:
         raise SettingsError(problems)
+    context = empty_context(ciphers)
+    _load(context, cert_file, key_file)
+    return context
+
+
+def empty_context(ciphers: str) -> ssl.SSLContext:
+    """Return what the listeners serve, but for the certificate.
+
+    Args:
+        ciphers: an OpenSSL cipher list; empty for OpenSSL's own.
+
+    Raises:
+        SettingsError: OpenSSL knows no such cipher.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     if ciphers:
         _set_ciphers(context, ciphers)
-    _load(context, cert_file, key_file)
     return context
 
 

@@ -42,7 +42,7 @@ class RelayHandler:
         answer_at = loop.time() + random.uniform(*REFUSAL_DELAY_S)  # noqa: S311 - no secret
         principal = None
         try:
-            principal = self._relay.identify(credentials.user_name, credentials.password)
+            principal = await self._relay.identify(credentials.user_name, credentials.password)
             await self._relay.sign_in(principal, client)
         except (CredentialsRefused, SignInUnavailable) as error:
             _log_failed_login(error, principal, client)
@@ -75,6 +75,7 @@ def _log_failed_login(
     error: CredentialsRefused | SignInUnavailable, principal: Principal | None, client: str
 ) -> None:
     """Say who could not log in; a malformed user name is not shown: it may be the password."""
+    row = principal.row if principal else None
     logs.event(
         logger,
         logging.WARNING,
@@ -82,5 +83,7 @@ def _log_failed_login(
         client=client,
         tenant=principal.tenant if principal else None,
         application=principal.client if principal else None,
+        row=row.id if row else None,
+        secret_expires=row.secret_expires if row else None,
         cause=error.reason,
     )
