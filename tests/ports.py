@@ -183,7 +183,9 @@ def wired(
     ledger, audit = Ledger(b"key"), list[Outcome]()
     policy = policy or Policy("@")
     shares, composer = Shares(room), Clockless()
-    relay = Relay(entra, composer, courier, ledger, shares, audit.append, policy, directory)
+    relay = Relay(
+        entra, composer, courier, ledger, shares, audit.append, policy, directory=directory
+    )
     return Wired(relay, ledger, audit)
 
 

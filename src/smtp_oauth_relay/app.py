@@ -9,8 +9,9 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from smtp_oauth_relay import __version__
-from smtp_oauth_relay import settings as configuration
+import httpx
+
+from smtp_oauth_relay import __version__, configuration
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.audit import log_outcome
 from smtp_oauth_relay.adapters.azure_parts import AzureParts, azure_parts
@@ -19,6 +20,7 @@ from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
@@ -27,12 +29,15 @@ from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.tls import empty_context, server_context
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
+from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS
 from smtp_oauth_relay.ledger import Ledger
 from smtp_oauth_relay.message import Rules
+from smtp_oauth_relay.model import MAX_MIME_OCTETS
 from smtp_oauth_relay.pacing import Pacing
 from smtp_oauth_relay.recipients import HeaderRecipients
 from smtp_oauth_relay.relay import Directory, Policy, Relay
 from smtp_oauth_relay.sender import SenderMailbox
+from smtp_oauth_relay.setting_checks import cautions
 from smtp_oauth_relay.settings import Settings
 from smtp_oauth_relay.shares import Shares
 
@@ -40,6 +45,10 @@ logger = logging.getLogger(__name__)
 
 LAST_WORDS_S = 5.0
 """How long a session may take to hear its last reply."""
+
+UPLOAD_SHARE = 0.95
+"""Of the deadline of a large message: who uploads it knows best whether it can have been sent, and
+so has to give up first."""
 
 
 def serve(environ: Mapping[str, str]) -> int:
@@ -100,7 +109,7 @@ def _look_at_certificate(settings: Settings) -> None:
 def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
     effective = [f"{name}={value}" for name, value in configuration.effective(settings).items()]
     logs.event(logger, logging.INFO, "relay.starting", version=__version__, settings=effective)
-    for sentence in (*configuration.warnings(environ), *configuration.cautions(settings)):
+    for sentence in (*configuration.warnings(environ), *cautions(settings)):
         logs.event(logger, logging.WARNING, "configuration.warning", cause=sentence)
 
 
@@ -155,15 +164,18 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             timeout_s=settings.entra_http_timeout,
         )
         parts.push_async_callback(tokens.aclose)
+        http = open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions)
         sender = GraphMailSender(
-            open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions),
-            settings.graph_endpoint,
-            timeout_s=settings.graph_http_timeout,
+            http, settings.graph_endpoint, timeout_s=settings.graph_http_timeout
         )
         parts.push_async_callback(sender.aclose)
         composer = Composer(_rules(settings), azure.keys)
         parts.callback(composer.close)
-        relay = _relay(settings, tokens, composer, sender, azure.directory)
+        uploader = None
+        if settings.uploads:
+            uploader = _uploader(settings, outbound, http)
+            parts.push_async_callback(uploader.aclose)
+        relay = _relay(settings, tokens, composer, sender, uploader, azure.directory)
         admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
         tls_context = azure.certificate.context if azure.certificate else None
         listener = Listener(RelayHandler(relay), _policy(settings), tls_context, admission)
@@ -175,20 +187,42 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             await running.drain(0)
 
 
+def _uploader(settings: Settings, outbound: Outbound, http: httpx.AsyncClient) -> GraphUploadSender:
+    return GraphUploadSender(
+        http,
+        outbound,
+        settings.graph_endpoint,
+        timeout_s=settings.graph_http_timeout,
+        deadline_s=settings.large_delivery_deadline * UPLOAD_SHARE,
+        connections=settings.max_sessions,
+    )
+
+
 def _relay(
     settings: Settings,
     tokens: TokenSource,
     composer: Composer,
     sender: MailSender,
+    uploader: MailSender | None,
     directory: Directory | None,
 ) -> Relay:
+    pacing = Pacing(settings.graph_mailbox_concurrency)
     courier = Courier(
         tokens,
         sender,
-        Pacing(settings.graph_mailbox_concurrency),
+        pacing,
         deadline_s=settings.delivery_deadline,
         request_s=settings.graph_http_timeout,
     )
+    large_courier = None
+    if uploader is not None:
+        large_courier = Courier(
+            tokens,
+            uploader,
+            pacing,
+            deadline_s=settings.large_delivery_deadline,
+            request_s=settings.large_delivery_deadline,
+        )
     policy = Policy(
         settings.username_delimiter,
         frozenset(settings.allowed_tenants),
@@ -196,7 +230,17 @@ def _relay(
     )
     ledger = Ledger(secrets.token_bytes(32))
     shares = Shares(settings.max_sessions)
-    return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy, directory)
+    return Relay(
+        tokens,
+        composer,
+        courier,
+        ledger,
+        shares,
+        log_outcome,
+        policy,
+        large_courier=large_courier,
+        directory=directory,
+    )
 
 
 def _rules(settings: Settings) -> Rules:
@@ -205,6 +249,7 @@ def _rules(settings: Settings) -> Rules:
         sender_mailbox=SenderMailbox(settings.sender_mailbox),
         header_recipients=HeaderRecipients(settings.header_recipients),
         shows_client_address=settings.received_client_address,
+        max_octets=MAX_MESSAGE_OCTETS if settings.uploads else MAX_MIME_OCTETS,
     )
 
 

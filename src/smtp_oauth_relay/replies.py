@@ -132,6 +132,8 @@ REPLIES: dict[type[RelayError], Reply] = {
     errors.DeliveryFailed: TRY_AGAIN,
     errors.MessageTooLarge: TOO_LARGE,
     errors.ContentRefused: Reply(554, "6.0", "The message cannot be read as MIME"),
+    errors.UploadImpossible: Reply(554, "6.0", "A message of this kind cannot be sent this large"),
+    errors.UploadFailed: Reply(451, "4.2", "The upload to Graph broke off, try again later"),
     errors.RecipientsRefused: Reply(550, "1.3", "A recipient address is not valid"),
     errors.SenderRefused: Reply(550, "7.1", "Not allowed to send as this mailbox"),
     errors.MailboxUnknown: Reply(550, "1.8", "The sending mailbox is unknown or has no licence"),

@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from smtp_oauth_relay.model import MAX_MIME_OCTETS
 from smtp_oauth_relay.setting_values import text
 
 if TYPE_CHECKING:
     from smtp_oauth_relay.settings import Settings
+
+
+_WITHOUT_UPLOAD = ("graph.microsoft.us", "dod-graph.microsoft.us")
 
 
 def conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
@@ -25,6 +29,16 @@ def conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
             f" DELIVERY_DEADLINE ({text(settings.delivery_deadline)} s), the whole wait for a"
             " delivery. Lower GRAPH_HTTP_TIMEOUT or raise DELIVERY_DEADLINE.",
         )
+    if settings.uploads:
+        yield from _upload_conflicts(settings)
+    elif settings.max_message_size > MAX_MIME_OCTETS:
+        yield (
+            frozenset({"max_message_size", "large_messages"}),
+            f"MAX_MESSAGE_SIZE ({settings.max_message_size}) is more than {MAX_MIME_OCTETS}, all"
+            " that fits into one request to Microsoft Graph, which takes 4 MB, base64 included."
+            " Lower MAX_MESSAGE_SIZE, or set LARGE_MESSAGES=upload, which needs the permission"
+            " Mail.ReadWrite.",
+        )
     yield from _dkim(settings)
     yield from _azure(settings)
 
@@ -39,6 +53,30 @@ def _dkim(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
             names,
             "DKIM_ENABLED is true, but there is no key to sign with. Set DKIM_SELECTOR and"
             " DKIM_PRIVATE_KEY_PATH (docs/dkim.md says how), or remove DKIM_ENABLED.",
+        )
+
+
+def _upload_conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
+    large_deadline = f"LARGE_DELIVERY_DEADLINE ({text(settings.large_delivery_deadline)} s)"
+    if settings.graph_endpoint.removeprefix("https://") in _WITHOUT_UPLOAD:
+        yield (
+            frozenset({"large_messages", "graph_endpoint"}),
+            "LARGE_MESSAGES is upload, but nobody knows whether the clouds of the US Government"
+            f" take uploads ({settings.graph_endpoint}). Set LARGE_MESSAGES=off.",
+        )
+    if settings.large_delivery_deadline < settings.delivery_deadline:
+        yield (
+            frozenset({"large_delivery_deadline", "delivery_deadline"}),
+            f"{large_deadline} is shorter than DELIVERY_DEADLINE"
+            f" ({text(settings.delivery_deadline)} s), but large mail takes longer. Raise"
+            " LARGE_DELIVERY_DEADLINE or lower DELIVERY_DEADLINE.",
+        )
+    if settings.drain_timeout <= settings.large_delivery_deadline:
+        yield (
+            frozenset({"drain_timeout", "large_delivery_deadline"}),
+            f"DRAIN_TIMEOUT ({text(settings.drain_timeout)} s) is not longer than"
+            f" {large_deadline}, so a stop of the relay would cut large mail off. Raise"
+            " DRAIN_TIMEOUT or lower LARGE_DELIVERY_DEADLINE.",
         )
 
 

@@ -11,8 +11,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from smtp_oauth_relay.adapters.composer import THREADS, Composer
 from smtp_oauth_relay.errors import MessageTooLarge, RelayError, SigningUnavailable
-from smtp_oauth_relay.message import MAX_REQUEST_OCTETS, Rules
-from smtp_oauth_relay.model import Envelope, Principal, Secret, Submission
+from smtp_oauth_relay.message import Rules
+from smtp_oauth_relay.model import (
+    MAX_MIME_OCTETS,
+    MAX_REQUEST_OCTETS,
+    Envelope,
+    Principal,
+    Secret,
+    Submission,
+)
 from smtp_oauth_relay.signing import Signer, SigningKey
 from smtp_oauth_relay.signing_names import field_list
 
@@ -41,9 +48,9 @@ def submission(content: bytes, *recipients: str) -> Submission:
 
 
 @asynccontextmanager
-async def composer(keys: Keys | None = None) -> AsyncIterator[Composer]:
+async def composer(keys: Keys | None = None, rules: Rules = RULES) -> AsyncIterator[Composer]:
     """Hold a composer while the context is open."""
-    it = Composer(RULES, keys)
+    it = Composer(rules, keys)
     yield it
     it.close()
 
@@ -98,6 +105,20 @@ async def test_the_signature_counts_as_well() -> None:
     async with composer(Keys()) as it:
         with pytest.raises(MessageTooLarge):
             await it.compose(submission(content))
+
+
+async def test_large_mail_goes_unsigned() -> None:
+    """Graph puts it together anew: no signature could hold, and a broken key is no bar."""
+    rules = Rules("relay.example", max_octets=10 * MB)
+    contents = [HEADER.replace(b"contoso.com", b"broken.example"), HEADER]
+    async with composer(Keys(), rules) as it:
+        mails = [await it.compose(submission(each + b"\r\n" + b"x" * 3 * MB)) for each in contents]
+        ordinary = await it.compose(submission(HEADER + b"\r\n" + b"x" * (3 * MB - 5_000)))
+
+    assert [(mail.is_large, mail.signed_for) for mail in mails] == [(True, ""), (True, "")]
+    assert b"DKIM-Signature" not in mails[1].mime
+    assert (ordinary.is_large, ordinary.signed_for) == (False, "contoso.com")
+    assert len(ordinary.mime) <= MAX_MIME_OCTETS
 
 
 MB = 1_000_000

@@ -105,19 +105,17 @@ def running(folder: Path, host: str = "127.0.0.1", port: int = 0, *names: str) -
                 stderr=output,
             )
         try:
-            asyncio.run(_until_it_listens(host, port, process, log))
+            asyncio.run(_until_it_listens(host, port, process))
+            assert process.poll() is None, f"Azurite has ended: {log.read_text(encoding='utf-8')}"
             yield Azurite(port, authority.ca_file)
         finally:
             process.terminate()
             process.wait()
 
 
-async def _until_it_listens(
-    host: str, port: int, process: "subprocess.Popen[bytes]", log: Path
-) -> None:
+async def _until_it_listens(host: str, port: int, process: "subprocess.Popen[bytes]") -> None:
     async with asyncio.timeout(PATIENCE_S):
         while process.poll() is None:
             with suppress(OSError), socket.create_connection((host, port), timeout=1):
                 return
             await asyncio.sleep(0.05)
-    raise AssertionError(f"Azurite has ended: {log.read_text(encoding='utf-8')}")

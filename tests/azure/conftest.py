@@ -3,12 +3,10 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from azure.data.tables import TableClient
 
-from smtp_oauth_relay.sandbox import StandIn
 from tests.azure import azurite as emulator
 from tests.azure.azurite import Azurite
 from tests.canary import SECRET

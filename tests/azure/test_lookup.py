@@ -1,14 +1,13 @@
 """Look-up ids over real SMTP, with rows in a real Table, read with the real SDK."""
 
 import io
-import uuid
 
 import pytest
 
 from smtp_oauth_relay.sandbox import StandIn
 from tests.azure.conftest import Rows
-from tests.canary import SECRET, WRONG_SECRET
-from tests.serving import CONTOSO, RECIPIENT, USER_NAME, serving
+from tests.canary import SECRET
+from tests.serving import CONTOSO, RECIPIENT, serving
 
 NAMES = {"tenant_id": CONTOSO.tenant, "client_id": CONTOSO.client}
 pytestmark = pytest.mark.usefixtures("identity")

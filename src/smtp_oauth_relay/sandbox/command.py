@@ -22,11 +22,14 @@ from smtp_oauth_relay.app import running_relay, with_signals
 from smtp_oauth_relay.errors import StartFailed
 from smtp_oauth_relay.sandbox import applicant
 from smtp_oauth_relay.sandbox.certificates import LOOPBACK_NAMES
-from smtp_oauth_relay.sandbox.directory import Application
+from smtp_oauth_relay.sandbox.directory import MAIL_READ_WRITE, MAIL_SEND, Application
 from smtp_oauth_relay.sandbox.journal import AcceptedMail
 from smtp_oauth_relay.sandbox.stand_in import StandIn
+from smtp_oauth_relay.sandbox.whole_mail import whole
 
-APPLICATION = Application(applicant.TENANT, applicant.CLIENT, applicant.SECRET)
+APPLICATION = Application(
+    applicant.TENANT, applicant.CLIENT, applicant.SECRET, roles=(MAIL_SEND, MAIL_READ_WRITE)
+)
 
 _KEPT_MAILS = 100
 """In memory, for the stand-in's own API; every mail is in the folder."""
@@ -111,7 +114,7 @@ class Inbox:
         self._count += 1
         stamp = mail.received_at.strftime("%Y%m%d-%H%M%S")
         path = self.folder / f"{stamp}-{self._count:04d}-{mail.request_id[:8]}.eml"
-        path.write_bytes(mail.mime)
+        path.write_bytes(whole(mail))
         print(arrival(mail, path), flush=True)
 
 
@@ -121,8 +124,7 @@ def arrival(mail: AcceptedMail, path: Path) -> str:
     sender, to, subject = (readable(header.get(name, "")) for name in ("From", "To", "Subject"))
     sender, to = sender or readable(mail.mailbox), to or readable(", ".join(mail.recipients))
     return (
-        f"Mail    from {sender} to {to}: {subject or '(no subject)'}"
-        f" [{len(mail.mime)} octets] {path}"
+        f"Mail    from {sender} to {to}: {subject or '(no subject)'} [{mail.octets} octets] {path}"
     )
 
 

@@ -46,8 +46,9 @@ class ContentDecoder:
         return None
 
     def content(self) -> bytes:
-        """Return the message: every line ends with CRLF. Empty if it was too large."""
-        return bytes(self._content)
+        """Hand the message over: every line ends with CRLF. Empty if it was too large."""
+        content, self._content = bytes(self._content), bytearray()  # not to be held twice
+        return content
 
     @property
     def repairs(self) -> frozenset[Repair]:
