@@ -3,12 +3,15 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.data.tables import TableClient
+from azure.core.credentials import AzureNamedKeyCredential
+from azure.data.tables import TableClient, TableSasPermissions, UpdateMode, generate_table_sas
 
 from tests.azure import azurite as emulator
-from tests.azure.azurite import Azurite
+from tests.azure.azurite import ACCOUNT, KEY, Azurite
+from tests.azure.gate import Gate
 from tests.canary import SECRET
 from tests.serving import CONTOSO
 
@@ -56,7 +59,8 @@ class Rows:
 
     def put(self, key: str, partition: str = "user", **columns: object) -> None:
         """Write a row."""
-        self.client.upsert_entity({"PartitionKey": partition, "RowKey": key, **columns})
+        entity = {"PartitionKey": partition, "RowKey": key, **columns}
+        self.client.upsert_entity(entity, mode=UpdateMode.REPLACE)
 
     def by_identity(self, **changes: str) -> dict[str, str]:
         """Return the settings of a relay that reads it with its identity."""
@@ -65,6 +69,21 @@ class Rows:
             "REQUESTS_CA_BUNDLE": str(self.azurite.ca_file),
             **changes,
         }
+
+    def behind(self, gate: Gate, **changes: str) -> dict[str, str]:
+        """Return the settings of a relay that reaches it through a gate."""
+        url = self.url.replace(f":{self.azurite.port}/", f":{gate.port}/")
+        return self.by_identity(AZURE_TABLES_URL=url, **changes)
+
+    def by_sas(self, **changes: str) -> dict[str, str]:
+        """Return the settings of a relay that reads it with a shared access signature."""
+        sas = generate_table_sas(
+            AzureNamedKeyCredential(ACCOUNT, KEY),
+            self.name,
+            permission=TableSasPermissions(read=True),
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        )
+        return self.by_identity(AZURE_TABLES_URL=f"{self.url}?{sas}", **changes)
 
     def by_key(self, **changes: str) -> dict[str, str]:
         """Return the settings of a relay that reads it with the account key."""

@@ -1,4 +1,4 @@
-"""Certificates out of Key Vault: whatever order they were uploaded in, the right one comes first."""
+"""Certificates out of Key Vault: in whatever order they came, the right one goes first."""
 
 import base64
 from collections.abc import Callable
@@ -114,7 +114,7 @@ def test_keys_are_named_by_kind() -> None:
 def dsa_key() -> str:
     """Return a key of a kind that TLS has given up."""
     return (
-        dsa.generate_private_key(1024)
+        dsa.generate_private_key(2048)
         .private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,

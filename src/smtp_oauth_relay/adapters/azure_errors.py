@@ -15,27 +15,24 @@ from azure.core.exceptions import (
 
 from smtp_oauth_relay.errors import AzureMisconfigured, AzureUnavailable
 
+# No more than the log shows of a field, with names of usual length.
 _ROLE = (
-    "{name} refuses the relay's identity: it needs the role {role}. Run: az role assignment create"
-    ' --assignee "<principal id of the identity>" --role "{role}" --scope "{scope}"'
+    "{name} refuses the relay's identity, which lacks a role: az role assignment create"
+    ' --assignee <its principal id> --role "{role}" --scope <{scope}>'
 )
-_FIREWALL = (
-    "{name} refuses the relay's address: its firewall does not let the relay's network in, which"
-    " is set under Networking in the Azure portal."
-)
-_KEY = "{name} refuses the account key or the SAS: it is wrong, has expired or allows too little."
+_FIREWALL = "{name} refuses the relay's address: let its network in, under Networking in the portal"
+_KEY = "{name} refuses the account key or the SAS: it is wrong, has expired or allows too little"
 _NO_IDENTITY = (
-    "{name} cannot be asked: the relay has no identity in Azure. Give its container app, machine or"
-    " pod a managed identity, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; by"
-    " hand, az login does it, too."
+    "{name} cannot be asked: the relay has no identity in Azure. Give it a managed identity, or set"
+    " AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or run az login"
 )
 _IDENTITY_WRONG = (
-    "{name} cannot be asked: Entra ID refuses the relay's identity (AADSTS{number}). Correct"
-    " AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET."
+    "{name} cannot be asked: Entra ID refuses the relay's identity (AADSTS{number}): correct"
+    " AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
 )
 _STRANGER = (
     "{name} does not take the relay's token: the identity must be of the same tenant, and of the"
-    " cloud that AZURE_CLOUD names."
+    " cloud that AZURE_CLOUD names"
 )
 _BY_CODE = {
     "AuthorizationPermissionMismatch": _ROLE,
@@ -53,7 +50,7 @@ class Resource:
     Attributes:
         name: begins a sentence, such as `The Table users at https://…`.
         role: the least role that suffices.
-        scope: the resource's id in Azure, as far as it is known.
+        scope: what the role is for, in words.
         has_key: whether it is opened with a key or a SAS, and not with the identity.
         missing: what to do if it is not there.
     """
@@ -74,6 +71,8 @@ def problem_of(error: AzureError, resource: Resource) -> AzureUnavailable:
         return AzureUnavailable(_IDENTITY_WRONG.format(name=resource.name, number=number[1]))
     if isinstance(error, HttpResponseError) and error.response is not None:
         return _refusal(error, resource)
+    if isinstance(error, ClientAuthenticationError) and resource.has_key:  # a key that is none
+        return AzureUnavailable(_KEY.format(name=resource.name))
     if isinstance(error, ClientAuthenticationError):
         return AzureUnavailable(_NO_IDENTITY.format(name=resource.name))
     return AzureUnavailable(f"{resource.name} cannot be asked: {type(error).__name__}")
@@ -101,7 +100,8 @@ def _refusal(error: HttpResponseError, resource: Resource) -> AzureUnavailable:
     code = code_of(error)
     if error.status_code == 404 and resource.missing:
         return AzureMisconfigured(f"{resource.name} does not exist: {resource.missing}")
-    if error.status_code in (401, 403) and resource.has_key:
+    is_of_key = error.status_code in (401, 403) or code == "InvalidAuthenticationInfo"
+    if is_of_key and resource.has_key:
         return AzureUnavailable(_KEY.format(name=resource.name))
     if error.status_code == 401:
         return AzureUnavailable(_STRANGER.format(name=resource.name))

@@ -105,7 +105,13 @@ class TableDirectory:
             SignInUnavailable: the Table does not say, or the row cannot be used.
         """
         key = row_key_of(tenant, client)
-        own = await self._find(key) if is_lookup_id(key) else None
+        own, silence = None, None
+        try:
+            own = await self._find(key) if is_lookup_id(key) else None
+        except RowUnusable:
+            raise
+        except SignInUnavailable as error:
+            silence = error  # but all rows may be known from before
         if own is not None and (own.tenant, own.client) == (tenant, client):
             return own
         try:
@@ -114,7 +120,9 @@ class TableDirectory:
             raise SignInUnavailable(str(error)) from error
         found = users.get((tenant, client))
         if found is None:
-            raise CredentialsRefused("no row allows it, and AZURE_TABLES_FORCE_USAGE is on")
+            raise silence or CredentialsRefused(
+                "no row allows it, and AZURE_TABLES_FORCE_USAGE is on"
+            )
         return found
 
     async def check(self) -> int:

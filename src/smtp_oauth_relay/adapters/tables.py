@@ -62,7 +62,7 @@ class Table:
         self.resource = Resource(
             name,
             role=role,
-            scope="<id of the storage account>",
+            scope="id of the storage account",
             has_key=address.has_key,
             missing=f'create it: az storage table create --name "{address.table}"'
             f' --account-name "{address.account}" --auth-mode login',

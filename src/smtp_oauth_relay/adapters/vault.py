@@ -51,7 +51,7 @@ class Vault:
         self._resource = Resource(
             self._what,
             role=ROLE,
-            scope="<id of the Key Vault>",
+            scope="id of the vault",
             missing=f'import it: az keyvault certificate import --vault-name "{vault}"'
             f' --name "{name}" --file relay.pfx',
         )
