@@ -36,14 +36,11 @@ def _describe_add(parser: argparse.ArgumentParser) -> None:
         "id",
         nargs="?",
         type=_id,
-        default="",
         help="the look-up id, such as printer1; without one the row allows tenant@client to log in",
     )
     parser.add_argument("--tenant", type=_tenant, required=True, help="tenant id or domain name")
     parser.add_argument("--client", type=_client, required=True, help="application (client) id")
-    parser.add_argument(
-        "--from-email", type=_mailbox, default="", help="all its mail is from this address"
-    )
+    parser.add_argument("--from-email", type=_mailbox, help="all its mail is from this address")
     parser.add_argument("--description", default="", help="a note for people")
     parser.add_argument(
         "--secret-expires", type=_day, help="the client secret's last day, such as 2027-06-30"
@@ -59,10 +56,10 @@ def _add(options: argparse.Namespace) -> int:
     from smtp_oauth_relay.adapters import lookup_command
 
     row = LookupRow(
-        options.id,
+        options.id or "",
         options.tenant,
         options.client,
-        options.from_email,
+        options.from_email or "",
         " ".join(options.description.split()),
         options.secret_expires,
     )

@@ -1,11 +1,11 @@
 """Azurite, Microsoft's own emulator of Azure Tables, over HTTPS on loopback."""
 
-import asyncio
 import base64
 import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def running(folder: Path, host: str = "127.0.0.1", port: int = 0, *names: str) -
                 stderr=output,
             )
         try:
-            asyncio.run(_until_it_listens(host, port, process))
+            _wait_until_it_listens(host, port, process)
             assert process.poll() is None, f"Azurite has ended: {log.read_text(encoding='utf-8')}"
             yield Azurite(port, authority.ca_file)
         finally:
@@ -113,9 +113,11 @@ def running(folder: Path, host: str = "127.0.0.1", port: int = 0, *names: str) -
             process.wait()
 
 
-async def _until_it_listens(host: str, port: int, process: "subprocess.Popen[bytes]") -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while process.poll() is None:
-            with suppress(OSError), socket.create_connection((host, port), timeout=1):
-                return
-            await asyncio.sleep(0.05)
+def _wait_until_it_listens(host: str, port: int, process: "subprocess.Popen[bytes]") -> None:
+    give_up_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_at:
+        with suppress(OSError), socket.create_connection((host, port), timeout=1):
+            return
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+            return  # it has ended, which the caller sees

@@ -8,22 +8,25 @@ from smtp_oauth_relay.sandbox.listener import reset
 
 
 class Gate:
-    """Passes octets on to a port of loopback, while it is open.
+    """Passes octets on to another port of loopback, while it is open.
 
     Attributes:
         is_open: whether new connections get through; the old ones end when it is shut.
         connections: how many got through so far.
+        host: where it stands.
+        port: likewise; chosen by the system unless given.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, target: int, host: str = "127.0.0.1", port: int = 0) -> None:
         self.is_open = True
         self.connections = 0
-        self.port = 0
-        self._target = port
+        self.host = host
+        self.port = port
+        self._target = target
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -63,6 +63,9 @@ class KeyVault:
         refusals: kind of path (`certificates`, `secrets`) to the code of a 403.
         is_down: whether connections are reset.
         seen: the paths that were asked for with a token.
+        challenges: how many requests came without one.
+        names: of the vault's own certificate.
+        port: on loopback; known inside the context, as is `url`.
     """
 
     stand_in: StandIn
@@ -72,14 +75,18 @@ class KeyVault:
     is_down: bool = False
     seen: list[str] = field(default_factory=list)
     challenges: int = 0
+    names: tuple[str, ...] = ("localhost",)
+    port: int = 0
+    url: str = ""
 
     async def __aenter__(self) -> Self:
-        leaf = self.stand_in.certificates.issue()
+        leaf = self.stand_in.certificates.issue(self.names)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(leaf.cert_file, leaf.key_file)
         self._listener = Listener(self.handle, tls, lambda: self.is_down)
         self._listener.start()
-        self.url = f"https://localhost:{self._listener.port}"
+        self.port = self._listener.port
+        self.url = f"https://localhost:{self.port}"
         return self
 
     async def __aexit__(

@@ -1,17 +1,24 @@
 """The certificate from Key Vault: fetched with the real SDK, renewed while sessions run."""
 
 import asyncio
+import base64
 import io
 import os
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from smtp_oauth_relay.adapters import tls_memory
+from smtp_oauth_relay.certificate import read_bundle
 from smtp_oauth_relay.errors import SettingsError, StartFailed
 from smtp_oauth_relay.sandbox import StandIn
 from tests.azure.key_vault import PEM, PKCS12, KeyVault, Version, version_of
@@ -43,8 +50,6 @@ class Authority:
 
     def expired(self) -> Version:
         """Return one that was never valid for long."""
-        from datetime import UTC, datetime
-
         leaf = self._middle.issue_cert(NAME, not_after=datetime(2020, 1, 1, tzinfo=UTC))
         return version_of(leaf)
 
@@ -72,10 +77,12 @@ async def test_the_whole_chain_is_served_in_order(
     """A printer that knows only the root connects, whatever form and order the upload had."""
     version = authority.version(content_type, kind)
 
-    async with KeyVault(stand_in, versions=[version]) as vault:
-        async with serving(stand_in, **vault.settings()) as relay:
-            shown = await authority.served_by(relay)
-            certificate = relay.running.azure.certificate
+    async with (
+        KeyVault(stand_in, versions=[version]) as vault,
+        serving(stand_in, **vault.settings()) as relay,
+    ):
+        shown = await authority.served_by(relay)
+        certificate = relay.running.azure.certificate
 
     assert shown == version.leaf
     assert certificate is not None
@@ -90,13 +97,15 @@ async def test_the_key_is_asked_for_once_in_each_version(
 ) -> None:
     """And by its version, so that certificate and key belong together."""
     first, second = authority.version(), authority.version()
-    async with KeyVault(stand_in, versions=[first]) as vault:
-        async with serving(stand_in, **vault.settings(**OFTEN)) as relay:
-            await until(lambda: vault.seen.count("/certificates/relay/") > 3, "it is looked at")
-            vault.versions.append(second)
-            await until(lambda: _version(relay) == second.id, "the new version is in force")
-            looks = len(vault.seen)
-            await until(lambda: len(vault.seen) > looks + 2, "it is looked at again")
+    async with (
+        KeyVault(stand_in, versions=[first]) as vault,
+        serving(stand_in, **vault.settings(**OFTEN)) as relay,
+    ):
+        await until(lambda: vault.seen.count("/certificates/relay/") > 3, "it is looked at")
+        vault.versions.append(second)
+        await until(lambda: _version(relay) == second.id, "the new version is in force")
+        looks = len(vault.seen)
+        await until(lambda: len(vault.seen) > looks + 2, "it is looked at again")
 
     keys = [path for path in vault.seen if path.startswith("/secrets/")]
     assert keys == [f"/secrets/relay/{version.id}" for version in (first, second)]
@@ -125,19 +134,20 @@ async def test_a_renewal_under_load_fails_no_session(
             sessions += 1
         return sessions
 
-    async with KeyVault(stand_in, versions=versions[:1]) as vault:
-        async with serving(stand_in, **vault.settings(**OFTEN)) as relay:
-            old = await Dialogue.connect(relay.port)
-            await old.start_tls(authority.trust)
-            async with asyncio.TaskGroup() as load:
-                devices = [load.create_task(device(relay)) for _ in range(8)]
-                for version in versions[1:]:
-                    before = len(seen)
-                    vault.versions.append(version)
-                    await until(lambda old=before: len(seen) > old, "a device has seen it")  # type: ignore[misc]
-                is_over = True
-            answer = await old.ask("NOOP")
-            await old.close()
+    async with (
+        KeyVault(stand_in, versions=versions[:1]) as vault,
+        serving(stand_in, **vault.settings(**OFTEN)) as relay,
+    ):
+        old = await Dialogue.connect(relay.port)
+        await old.start_tls(authority.trust)
+        async with asyncio.TaskGroup() as load:
+            devices = [load.create_task(device(relay)) for _ in range(8)]
+            for number, version in enumerate(versions, 1):
+                vault.versions[number - 1 :] = [version]
+                await until(partial(seen.__contains__, version.leaf), "a device has seen it")
+            is_over = True
+        answer = await old.ask("NOOP")
+        await old.close()
 
     assert seen == {version.leaf for version in versions}
     assert sum(task.result() for task in devices) >= len(versions)
@@ -169,13 +179,6 @@ def _changed(version: Version, *, is_without_key: bool = False, **changes: objec
 
 def _short_key() -> Version:
     """Return a certificate of an RSA key that OpenSSL finds too weak."""
-    import base64
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.hazmat.primitives.serialization import pkcs12
-
     key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is the point
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)
@@ -216,18 +219,20 @@ async def test_a_bad_new_version_changes_nothing_but_the_log(
 ) -> None:
     """Printers go on with the old one; the alarm is told once, and ends with a good one."""
     good, better = authority.version(), authority.version()
-    async with KeyVault(stand_in, versions=[good]) as vault:
-        async with serving(stand_in, **vault.settings(**OFTEN)) as relay:
-            vault.versions.append(make(authority))
-            await until(lambda: "certificate.not_renewed" in log.getvalue(), "it is told")
-            looks = len(vault.seen)
-            await until(lambda: len(vault.seen) > looks + 3, "it is looked at again")
-            shown = await authority.served_by(relay)
-            certificate = relay.running.azure.certificate
-            assert certificate is not None
-            problem = certificate.status.problem
-            vault.versions.append(better)
-            await until(lambda: _version(relay) == better.id, "the better one is in force")
+    async with (
+        KeyVault(stand_in, versions=[good]) as vault,
+        serving(stand_in, **vault.settings(**OFTEN)) as relay,
+    ):
+        vault.versions.append(make(authority))
+        await until(lambda: "certificate.not_renewed" in log.getvalue(), "it is told")
+        looks = len(vault.seen)
+        await until(lambda: len(vault.seen) > looks + 3, "it is looked at again")
+        shown = await authority.served_by(relay)
+        certificate = relay.running.azure.certificate
+        assert certificate is not None
+        problem = certificate.status.problem
+        vault.versions.append(better)
+        await until(lambda: _version(relay) == better.id, "the better one is in force")
 
     assert shown == good.leaf
     assert words in problem
@@ -240,11 +245,13 @@ async def test_an_expired_new_version_is_a_bad_one(
 ) -> None:
     """As long as the old one is valid."""
     good = authority.version()
-    async with KeyVault(stand_in, versions=[good]) as vault:
-        async with serving(stand_in, **vault.settings(**OFTEN)) as relay:
-            vault.versions.append(authority.expired())
-            await until(lambda: "has expired on 2020-01-01" in log.getvalue(), "it is told")
-            shown = await authority.served_by(relay)
+    async with (
+        KeyVault(stand_in, versions=[good]) as vault,
+        serving(stand_in, **vault.settings(**OFTEN)) as relay,
+    ):
+        vault.versions.append(authority.expired())
+        await until(lambda: "has expired on 2020-01-01" in log.getvalue(), "it is told")
+        shown = await authority.served_by(relay)
 
     assert shown == good.leaf
 
@@ -253,9 +260,11 @@ async def test_an_expired_certificate_is_better_than_none(
     stand_in: StandIn, authority: Authority, log: io.StringIO
 ) -> None:
     """Most printers do not look at the date; a relay that does not start stops them all."""
-    async with KeyVault(stand_in, versions=[authority.expired()]) as vault:
-        async with serving(stand_in, **vault.settings()) as relay:
-            assert relay.port
+    async with (
+        KeyVault(stand_in, versions=[authority.expired()]) as vault,
+        serving(stand_in, **vault.settings()) as relay,
+    ):
+        assert relay.port
 
     (line,) = [line for line in log.getvalue().splitlines() if "certificate.expired" in line]
     assert "ERROR" in line
@@ -266,11 +275,13 @@ async def test_an_outage_of_the_vault_is_bridged(
 ) -> None:
     """For as long as the certificate is valid."""
     good = authority.version()
-    async with KeyVault(stand_in, versions=[good]) as vault:
-        async with serving(stand_in, **vault.settings(**OFTEN)) as relay:
-            vault.is_down = True
-            await until(lambda: "certificate.not_renewed" in log.getvalue(), "it is told")
-            shown = await authority.served_by(relay)
+    async with (
+        KeyVault(stand_in, versions=[good]) as vault,
+        serving(stand_in, **vault.settings(**OFTEN)) as relay,
+    ):
+        vault.is_down = True
+        await until(lambda: "certificate.not_renewed" in log.getvalue(), "it is told")
+        shown = await authority.served_by(relay)
 
     assert shown == good.leaf
     assert "cannot be reached: " in log.getvalue()
@@ -279,7 +290,7 @@ async def test_an_outage_of_the_vault_is_bridged(
 async def test_a_vault_that_is_down_at_the_start(stand_in: StandIn, authority: Authority) -> None:
     """Without a certificate nobody can be served: the service manager tries again."""
     async with KeyVault(stand_in, versions=[authority.version()], is_down=True) as vault:
-        with pytest.raises(StartFailed, match="in Key Vault https://.* cannot be reached: "):
+        with pytest.raises(StartFailed, match=r"in Key Vault https://.* cannot be reached: "):
             async with serving(stand_in, **vault.settings()):
                 pass
 
@@ -332,8 +343,7 @@ async def test_a_vault_that_refuses_says_why(
 
 
 @pytest.mark.parametrize("is_linux", [True, False])
-async def test_no_key_stays_on_a_disk(
-    stand_in: StandIn,
+def test_no_key_stays_on_a_disk(
     authority: Authority,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -350,13 +360,8 @@ async def test_no_key_stays_on_a_disk(
             modes.extend(p.stat().st_mode & 0o777 for p in (Path(certfile).parent, Path(certfile)))
             super().load_cert_chain(certfile)
 
-    bundle = tls_memory.Bundle
-    from smtp_oauth_relay.certificate import read_bundle
-
-    version = authority.version(PEM)
-    found = read_bundle(version.value, PEM)
-    assert isinstance(found, bundle)
-    tls_memory.load_bundle(Context(ssl.PROTOCOL_TLS_SERVER), found)
+    bundle = read_bundle(authority.version(PEM).value, PEM)
+    tls_memory.load_bundle(Context(ssl.PROTOCOL_TLS_SERVER), bundle)
 
     assert list(tmp_path.iterdir()) == []
     assert is_linux or modes == [0o700, 0o600]

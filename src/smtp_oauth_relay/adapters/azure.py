@@ -109,3 +109,4 @@ class Azure:
         """Close the connections, and wait for the threads: their time-outs end them."""
         self._session.close()
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        self._session.close()  # what the last of them have opened meanwhile

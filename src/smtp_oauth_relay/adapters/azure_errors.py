@@ -30,6 +30,7 @@ _IDENTITY_WRONG = (
     "{name} cannot be asked: Entra ID refuses the relay's identity (AADSTS{number}): correct"
     " AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
 )
+_ENTRA_AWAY = "{name} cannot be asked: Entra ID cannot be reached for the relay's identity: {cause}"
 _STRANGER = (
     "{name} does not take the relay's token: the identity must be of the same tenant, and of the"
     " cloud that AZURE_CLOUD names"
@@ -71,6 +72,8 @@ def problem_of(error: AzureError, resource: Resource) -> AzureUnavailable:
         return AzureUnavailable(_IDENTITY_WRONG.format(name=resource.name, number=number[1]))
     if isinstance(error, HttpResponseError) and error.response is not None:
         return _refusal(error, resource)
+    if cause := _cause_in_credential(str(error)):
+        return AzureUnavailable(_ENTRA_AWAY.format(name=resource.name, cause=cause))
     if isinstance(error, ClientAuthenticationError) and resource.has_key:  # a key that is none
         return AzureUnavailable(_KEY.format(name=resource.name))
     if isinstance(error, ClientAuthenticationError):
@@ -112,6 +115,14 @@ def _refusal(error: HttpResponseError, resource: Resource) -> AzureUnavailable:
         )
     detail = f" ({code})" if code else ""
     return AzureUnavailable(f"{resource.name} answers with status {error.status_code}{detail}")
+
+
+def _cause_in_credential(text: str) -> str:
+    """Return why a credential could not reach Entra ID: it keeps no error, only its text."""
+    if "certificate verify failed" in text:
+        return "the certificate is not trusted"
+    found = re.search(r"Read timed out|Connection aborted|Caused by [\w.]{1,60}Error", text)
+    return found[0].removeprefix("Caused by ") if found else ""
 
 
 def _root_cause(error: BaseException) -> str:
