@@ -52,9 +52,12 @@ class ConnectProxy:
             host, _, port = target.rpartition(":")
             there_reader, there_writer = await asyncio.open_connection(host, int(port))
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            with suppress(asyncio.CancelledError):
+            try:
                 await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
-            there_writer.close()
+            except asyncio.CancelledError:  # it is closed, and TLS would wait for an answer
+                there_writer.transport.abort()
+                writer.transport.abort()
+                return
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()

@@ -112,6 +112,8 @@ class Submission:
         content: header section and body with CRLF line ends, dots unstuffed.
         origin: from where.
         repairs: what was set right while it came in.
+        memory: its share of the memory for messages; only held, so that it counts until the last
+            one lets go of the submission.
     """
 
     id: str
@@ -120,6 +122,7 @@ class Submission:
     content: bytes = field(repr=False)
     origin: Origin = Origin()
     repairs: frozenset[Repair] = frozenset()
+    memory: object = field(default=None, repr=False, compare=False)
 
 
 MAX_REQUEST_OCTETS = 4_000_000

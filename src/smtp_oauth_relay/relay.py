@@ -199,6 +199,7 @@ class Relay:
         except Exception as bug:  # the boundary: a bug of ours delays a mail, never bounces it
             outcome = delivery.end(bug=bug)
         self._audit(outcome)
+        outcome.forget_frames()
         return outcome
 
     async def _receipt(self, delivery: Delivery) -> Receipt:

@@ -15,13 +15,7 @@ _WITHOUT_UPLOAD = ("graph.microsoft.us", "dod-graph.microsoft.us")
 
 def conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
     """Yield what cannot be together: the names of the fields, and a sentence."""
-    if settings.tls_source == "off" and settings.require_tls:
-        yield (
-            frozenset({"tls_source", "require_tls"}),
-            "TLS_SOURCE is off, but REQUIRE_TLS is true, so nobody could log in. Give the relay a"
-            " certificate (TLS_SOURCE=file), or set REQUIRE_TLS=false to let user names and"
-            " passwords cross the network unencrypted.",
-        )
+    yield from _listener_conflicts(settings)
     if settings.graph_http_timeout > settings.delivery_deadline:
         yield (
             frozenset({"graph_http_timeout", "delivery_deadline"}),
@@ -53,6 +47,28 @@ def _dkim(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
             names,
             "DKIM_ENABLED is true, but there is no key to sign with. Set DKIM_SELECTOR and"
             " DKIM_PRIVATE_KEY_PATH (docs/dkim.md says how), or remove DKIM_ENABLED.",
+        )
+
+
+def _listener_conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
+    if settings.tls_source == "off" and settings.require_tls:
+        yield (
+            frozenset({"tls_source", "require_tls"}),
+            "TLS_SOURCE is off, but REQUIRE_TLS is true, so nobody could log in. Give the relay a"
+            " certificate (TLS_SOURCE=file), or set REQUIRE_TLS=false to let user names and"
+            " passwords cross the network unencrypted.",
+        )
+    if settings.tls_source == "off" and settings.smtps_listen:
+        yield (
+            frozenset({"tls_source", "smtps_listen"}),
+            "SMTPS_LISTEN is set, but TLS_SOURCE is off, so there is no certificate for TLS. Give"
+            " the relay one (TLS_SOURCE=file), or remove SMTPS_LISTEN.",
+        )
+    fixed = {address for address in settings.smtp_listen if address.port}
+    for address in fixed.intersection(settings.smtps_listen):
+        yield (
+            frozenset({"smtp_listen", "smtps_listen"}),
+            f"SMTP_LISTEN and SMTPS_LISTEN both name {address}. Give one of them another port.",
         )
 
 
@@ -109,6 +125,11 @@ def cautions(settings: "Settings") -> tuple[str, ...]:
     if not settings.require_tls:
         found.append(
             "REQUIRE_TLS is false: user names and passwords can cross the network unencrypted."
+        )
+    if settings.tls_min_version < "1.2":
+        found.append(
+            f"TLS_MIN_VERSION is {settings.tls_min_version}: devices may speak a TLS that can be"
+            " broken, with ciphers that can be, too. Set it for as long as old devices need it."
         )
     if settings.drain_timeout < settings.delivery_deadline:
         found.append(

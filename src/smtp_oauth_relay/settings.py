@@ -10,7 +10,7 @@ from smtp_oauth_relay import setting_values as values
 from smtp_oauth_relay.login import parse_client, parse_tenant
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.setting_azure import AzureSettings
-from smtp_oauth_relay.setting_values import ListenAddress
+from smtp_oauth_relay.setting_values import ListenAddress, Network
 from smtp_oauth_relay.signing_names import Canonicalization, field_list
 
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -18,6 +18,7 @@ LogFormat: TypeAlias = Literal["text", "json"]
 LogAddresses: TypeAlias = Literal["full", "hashed", "none"]
 Delimiter: TypeAlias = Literal["@", ":", "|"]
 TlsSource: TypeAlias = Literal["file", "keyvault", "off"]
+TlsMinVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 HeaderRecipients: TypeAlias = Literal["envelope", "header", "reject"]
 LargeMessages: TypeAlias = Literal["off", "upload"]
 SenderMailbox: TypeAlias = Literal["header", "envelope"]
@@ -30,6 +31,8 @@ _GREETING = values.text_of("[ -~]{1,200}", "1 to 200 printable ASCII characters"
 _HOST_NAME = values.text_of("[!-~]{1,255}", "1 to 255 printable ASCII characters without a space")
 _CIPHERS = values.text_of("[ -~]{1,2000}", "an OpenSSL cipher list, such as ECDHE+AESGCM:DEFAULT")
 _MESSAGE_SIZE = values.size(1000, "150M", "Exchange Online sends nothing larger")
+_MEMORY = values.size(1_000_000, "1000G", "K, M and G are powers of 1000", example="256M")
+_NETWORKS = values.reads(values.networks)
 _SELECTOR = values.text_of(
     r"(?=.{1,253}\Z)[0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_])?",
     "the name of a DKIM key in DNS: letters, digits, hyphens and dots",
@@ -56,6 +59,9 @@ class Settings(AzureSettings):
         default=(ListenAddress("", 8025),),
         description="where devices connect and start TLS; without a host: all addresses",
     )
+    smtps_listen: Annotated[tuple[ListenAddress, ...], _LISTEN] = Field(
+        default=(), description="where devices connect with TLS from the first moment on"
+    )
     server_greeting: Annotated[str, _GREETING] = Field(
         default="Microsoft Graph SMTP OAuth Relay",
         description="what the relay says after its name when a device connects",
@@ -81,6 +87,9 @@ class Settings(AzureSettings):
     tls_cipher_suite: Annotated[str, _CIPHERS] = Field(
         default="",
         description="the ciphers of TLS, as an OpenSSL cipher list; unset: OpenSSL's own",
+    )
+    tls_min_version: Annotated[TlsMinVersion, values.one_of(TlsMinVersion)] = Field(
+        default="1.2", description="the oldest version of TLS that a device may speak"
     )
     allowed_tenants: Annotated[tuple[str, ...], _TENANTS] = Field(
         default=(),
@@ -166,6 +175,21 @@ class Settings(AzureSettings):
     )
     max_sessions_per_ip: Annotated[int, values.whole(1, 100_000)] = Field(
         default=50, description="the most connections at once from one IP address"
+    )
+    memory_budget: Annotated[int | None, _MEMORY] = Field(
+        default=None,
+        description="the memory in octets that all messages together may take;"
+        " unset: a quarter of what the container or the machine has",
+    )
+    client_networks: Annotated[tuple[Network, ...], _NETWORKS] = Field(
+        default=(), description="the networks that devices may connect from; unset: any"
+    )
+    proxy_protocol_from: Annotated[tuple[Network, ...], _NETWORKS] = Field(
+        default=(),
+        description="the networks of load balancers, which name their client in a PROXY header",
+    )
+    drain_delay: Annotated[float, values.delay(600)] = Field(
+        default=0.0, description="seconds that a stop waits before it lets nobody in any more"
     )
     drain_timeout: Annotated[float, values.seconds(3600)] = Field(
         default_factory=lambda before: 315.0 if _uploads(before) else 75.0,

@@ -71,7 +71,7 @@ async def test_the_sdks_trust_whom_everything_else_trusts(stand_in: StandIn) -> 
             with pytest.raises(AzureMisconfigured):
                 await Vault(it, vault.url, "relay").fetch()
         async with azure(stand_in, SSL_CERT_FILE=certifi.where()) as it:
-            with pytest.raises(AzureUnavailable, match="Entra ID .*: the certificate is not trus"):
+            with pytest.raises(AzureUnavailable, match=r"Entra ID .*: the certificate is not trus"):
                 await Vault(it, vault.url, "relay").fetch()
 
     assert len(outbound.trust.get_ca_certs()) == 1

@@ -104,16 +104,17 @@ def _table(settings: Settings, azure: "Azure | None") -> "Table | None":
 
 async def _certificate(settings: Settings, azure: "Azure | None") -> Renewal | None:
     source: CertificateSource
+    how = (settings.tls_cipher_suite, settings.tls_min_version)
     if settings.tls_source == "off":
         return None
     if azure is not None and settings.tls_source == "keyvault":
         from smtp_oauth_relay.adapters.vault import Vault
 
         vault = Vault(azure, settings.azure_key_vault_url, settings.azure_key_vault_cert_name)
-        source = VaultCertificate(vault, partial(empty_context, settings.tls_cipher_suite))
+        source = VaultCertificate(vault, partial(empty_context, *how))
     else:
         files = (settings.tls_cert_filepath, settings.tls_key_filepath)
-        load = partial(server_context, *files, settings.tls_cipher_suite)
+        load = partial(server_context, *files, *how)
         source = FileCertificate(*files, load)
     return await Renewal.first(source)
 

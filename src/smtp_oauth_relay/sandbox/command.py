@@ -18,7 +18,8 @@ from pathlib import Path
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
-from smtp_oauth_relay.app import running_relay, with_signals
+from smtp_oauth_relay.adapters.signals import with_signals
+from smtp_oauth_relay.app import running_relay
 from smtp_oauth_relay.errors import StartFailed
 from smtp_oauth_relay.sandbox import applicant
 from smtp_oauth_relay.sandbox.certificates import LOOPBACK_NAMES
