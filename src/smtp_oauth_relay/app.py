@@ -6,21 +6,24 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import httpx
 
 from smtp_oauth_relay import __version__, configuration
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.audit import log_outcome
-from smtp_oauth_relay.adapters.azure_parts import azure_parts
+from smtp_oauth_relay.adapters.azure_parts import azure_parts, look_at_certificate
 from smtp_oauth_relay.adapters.composer import Composer
 from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
-from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.graph import GraphMailSender
+from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
 from smtp_oauth_relay.adapters.machine import host_name, memory_octets
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
+from smtp_oauth_relay.adapters.pulse import Parts
 from smtp_oauth_relay.adapters.running import RunningRelay
 from smtp_oauth_relay.adapters.signals import with_signals
 from smtp_oauth_relay.adapters.smtp.admission import Admission
@@ -29,7 +32,7 @@ from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
 from smtp_oauth_relay.adapters.smtp.policy import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.session import Door
-from smtp_oauth_relay.adapters.tls import empty_context, server_context
+from smtp_oauth_relay.adapters.status import Annex, StatusPages, Subject
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS
@@ -82,7 +85,7 @@ def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
         settings = read_settings(environ)
     except SettingsError as error:
         problems += error.problems
-    for look in (_look_at_certificate, read_key):
+    for look in (look_at_certificate, read_key):
         try:
             if settings is not None:
                 look(settings)
@@ -97,14 +100,6 @@ def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
     return settings, outbound
 
 
-def _look_at_certificate(settings: Settings) -> None:
-    how = (settings.tls_cipher_suite, settings.tls_min_version)
-    if settings.tls_source == "file":
-        server_context(settings.tls_cert_filepath, settings.tls_key_filepath, *how)
-    else:
-        empty_context(*how)
-
-
 def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
     effective = [f"{name}={value}" for name, value in configuration.effective(settings).items()]
     logs.event(logger, logging.INFO, "relay.starting", version=__version__, settings=effective)
@@ -113,8 +108,15 @@ def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 @asynccontextmanager
-async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator[RunningRelay]:
+async def running_relay(
+    settings: Settings, outbound: Outbound, annex: Annex | None = None
+) -> AsyncIterator[RunningRelay]:
     """Serve while the context is open.
+
+    Args:
+        settings: see there.
+        outbound: the trust and the proxies.
+        annex: further pages beside the status page.
 
     Raises:
         SettingsError: the certificate, the Table or the DKIM key cannot be used.
@@ -141,7 +143,10 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
         if settings.uploads:
             uploader = _uploader(settings, outbound, http)
             parts.push_async_callback(uploader.aclose)
-        relay = _relay(settings, tokens, composer, sender, uploader, azure.directory)
+        pacing, ledger = Pacing(settings.graph_mailbox_concurrency), Ledger(secrets.token_bytes(32))
+        relay = _relay(
+            settings, tokens, composer, sender, uploader, pacing, ledger, azure.directory
+        )
         memory = _memory_budget(settings)
         admission = Admission(
             settings.max_sessions, settings.max_sessions_per_ip, settings.client_networks, memory
@@ -156,6 +161,15 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             await listener.start(addresses)
             listeners.append(listener)
         running = RunningRelay(listeners, admission, relay, azure)
+        numbers = Parts(
+            *(admission, relay, pacing, ledger, tokens),
+            settings.max_sessions,
+            memory,
+            azure,
+        )
+        subject = Subject(policy.hostname, running.addresses, partial(numbers.vitals, running))
+        pages = StatusPages(settings, subject, annex)
+        running.status_addresses = await parts.enter_async_context(pages.serving())
         try:
             yield running
         finally:
@@ -179,9 +193,10 @@ def _relay(
     composer: Composer,
     sender: MailSender,
     uploader: MailSender | None,
+    pacing: Pacing,
+    ledger: Ledger,
     directory: Directory | None,
 ) -> Relay:
-    pacing = Pacing(settings.graph_mailbox_concurrency)
     courier = Courier(
         tokens,
         sender,
@@ -203,7 +218,6 @@ def _relay(
         frozenset(settings.allowed_tenants),
         frozenset(settings.allowed_clients),
     )
-    ledger = Ledger(secrets.token_bytes(32))
     shares = Shares(settings.max_sessions)
     return Relay(
         tokens,
@@ -259,7 +273,13 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
     async with running_relay(settings, outbound) as relay:
         gc.collect()
         gc.freeze()  # what is loaded now stays: to look through it again would stop the loop
-        logs.event(logger, logging.INFO, "relay.ready", addresses=list(relay.addresses))
+        logs.event(
+            logger,
+            logging.INFO,
+            "relay.ready",
+            addresses=relay.addresses,
+            status=relay.status_addresses or None,
+        )
         name = await signals.get()
         logs.event(logger, logging.INFO, "relay.stopping", signal=name)
         draining = asyncio.create_task(relay.stop(settings.drain_delay, settings.drain_timeout))

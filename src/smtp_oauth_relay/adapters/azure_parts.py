@@ -47,6 +47,19 @@ class AzureParts:
     keys: KeySource | None
 
 
+def look_at_certificate(settings: Settings) -> None:
+    """Try the certificate, as far as it is in files.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    how = (settings.tls_cipher_suite, settings.tls_min_version)
+    if settings.tls_source == "file":
+        server_context(settings.tls_cert_filepath, settings.tls_key_filepath, *how)
+    else:
+        empty_context(*how)
+
+
 @asynccontextmanager
 async def azure_parts(
     settings: Settings, outbound: Outbound, key: ConfiguredKey | None

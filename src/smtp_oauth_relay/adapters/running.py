@@ -19,6 +19,7 @@ class RunningRelay:
         addresses: where it listens, `host:port`.
         is_ready: whether a load balancer should send anybody here.
         azure: its certificate, and the look-up Table if there is one: how it goes with them.
+        status_addresses: where its status page is.
     """
 
     def __init__(
@@ -34,6 +35,12 @@ class RunningRelay:
         self.azure = azure
         self.is_ready = True
         self.addresses = tuple(each for listener in listeners for each in listener.addresses)
+        self.status_addresses: tuple[str, ...] = ()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether devices can connect."""
+        return all(listener.is_listening for listener in self._listeners)
 
     async def stop(self, delay_s: float, timeout_s: float) -> int:
         """Be no longer ready, go on until load balancers know, and then drain.
