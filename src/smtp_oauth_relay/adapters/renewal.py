@@ -5,7 +5,7 @@ import logging
 import ssl
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.certificate import CertificateFacts
@@ -119,7 +119,7 @@ class Renewal:
         self._current = loaded.context
         self.status = CertificateStatus(loaded.facts, now, now)
         self._told_at = datetime.min.replace(tzinfo=UTC)
-        _tell(logging.INFO, "certificate.renewed", loaded.facts)
+        logs.event(logger, logging.INFO, "certificate.renewed", **_fields(loaded.facts))
 
     def _choose(self, tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         tls.context = self._current
@@ -130,19 +130,19 @@ class Renewal:
         if days > WARN_DAYS or now < self._told_at + _A_DAY:
             return
         self._told_at = now
-        name = "certificate.expired" if facts.has_expired(now) else "certificate.expires"
-        level = logging.WARNING if days > ALARM_DAYS else logging.ERROR
-        _tell(level, name, facts, days)
+        logs.event(
+            logger,
+            logging.WARNING if days > ALARM_DAYS else logging.ERROR,
+            "certificate.expired" if facts.has_expired(now) else "certificate.expires",
+            days=days,
+            **_fields(facts),
+        )
 
 
-def _tell(level: int, name: str, facts: CertificateFacts, days: int | None = None) -> None:
-    logs.event(
-        logger,
-        level,
-        name,
-        days=days,
-        names=list(facts.names),
-        not_after=f"{facts.not_after:%Y-%m-%dT%H:%M:%SZ}",
-        version=facts.version or None,
-        renewal=facts.renewal or None,
-    )
+def _fields(facts: CertificateFacts) -> dict[str, Any]:
+    return {
+        "names": list(facts.names),
+        "not_after": f"{facts.not_after:%Y-%m-%dT%H:%M:%SZ}",
+        "version": facts.version or None,
+        "renewal": facts.renewal or None,
+    }
