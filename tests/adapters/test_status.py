@@ -219,7 +219,10 @@ async def test_the_certificate_is_read(stand_in: StandIn) -> None:
     found = await pulse.certificate_in(certificate.cert_file)
     missing = await pulse.certificate_in(certificate.cert_file / "nothing")
     key = await pulse.certificate_in(certificate.key_file)
+    bare = await pulse.certificate_in(stand_in.ca_file)
 
     assert found is not None
     assert "localhost" in found.names
     assert (missing, key) == (None, None)
+    assert bare is not None
+    assert "CN=" in bare.names[0]
