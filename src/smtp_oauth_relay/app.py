@@ -18,7 +18,8 @@ from smtp_oauth_relay.adapters.composer import Composer
 from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
-from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.graph import GraphMailSender
+from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
 from smtp_oauth_relay.adapters.machine import host_name, memory_octets
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
+from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.entra_http import RecordingHttp, open_entra_http
 from smtp_oauth_relay.adapters.entra_msal import Application
@@ -254,6 +255,7 @@ class EntraTokenSource:
             tenant=principal.tenant,
             application=principal.client,
             cause=error.reason,
+            cure=advice.cure_for(error),
         )
 
 

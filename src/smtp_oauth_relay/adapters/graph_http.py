@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 10.0
 """For one address of Graph or the proxy: TCP and TLS."""
 
+LAST_MOMENT_S = 0.1
+"""Before the deadline of a message, to say what became of it."""
+
 _TIMEOUTS = {"timeout": httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()}
 _BROKEN = (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError)
 _ACCEPTED_BODY_S = 0.5  # for what is left of a 202, so that its connection can be used again
@@ -106,6 +109,17 @@ class Endpoint:
         if (final.origin(), final.parts, final.query_string) != (self._origin, parts, query):
             raise MailboxUnknown("the mailbox would change the URL of the request")
         return request
+
+
+def seconds_left(deadline: float, at_most_s: float) -> float:
+    """Return how long something may take that has to end a moment before a deadline.
+
+    Args:
+        deadline: on the loop's clock.
+        at_most_s: without it.
+    """
+    left_s = deadline - LAST_MOMENT_S - asyncio.get_running_loop().time()
+    return max(min(at_most_s, left_s), 0.0)
 
 
 def request_to(

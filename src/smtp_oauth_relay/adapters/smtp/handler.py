@@ -5,6 +5,7 @@ import logging
 import random
 import uuid
 
+from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.repeats import Repeats
 from smtp_oauth_relay.adapters.smtp.content import Content
@@ -100,5 +101,6 @@ class RelayHandler:
             tenant=who[0],
             application=who[1],
             cause=error.reason,
+            cure=advice.cure_for(error),
             repeated=untold or None,
         )
