@@ -16,9 +16,13 @@ from smtp_oauth_relay.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/smtp_oauth_relay"
+FOLDERS = ("docs", "deploy", "azure_deployment")
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for path in [
+        *ROOT.glob("*.md"),
+        *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md")),
+    ]
 }
 WITH_TESTS_OF_THEIR_OWN = {"docs/configuration.md", "docs/replies.md"}
 FENCED = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -26,11 +30,13 @@ SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-PLACEHOLDERS = {"TENANT_ID", "CLIENT_ID", "OBJECT_ID", "NAME_FILE"}
+PLACEHOLDERS = {"TENANT_ID", "CLIENT_ID", "OBJECT_ID", "KEY_ID", "NAME_FILE"}
 OF_OTHER_PROGRAMS = {
     *("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NO_COLOR"),
     *("CAP_NET_BIND_SERVICE", "SSLV3_ALERT_CERTIFICATE_EXPIRED", "TLSV1_ALERT_UNKNOWN_CA"),
+    *("VERIFY_X509_STRICT", "PIPX_HOME", "PIPX_BIN_DIR"),
+    *("RELAY_NAME", "ACME_EMAIL"),  # of deploy/compose.yaml
     *("FUZZ_LINES", "FUZZ_SEED"),
 }
 EXIT_STATUSES = {name for name in vars(exits) if name.startswith("EX_")}

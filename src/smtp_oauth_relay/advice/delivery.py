@@ -213,6 +213,15 @@ ROWS: tuple[Advice, ...] = (
         ),
     ),
     Advice(
+        name="relay-busy",
+        cause="The relay has more messages to put together than it can in time: many recipients,"
+        " long headers, or large mail with text in quoted-printable.",
+        cure="Nothing, if the device tries again. If it lasts: give the relay more processor time,"
+        " or run a second one.",
+        replies=(REPLIES[errors.Throttled],),
+        says=("the relay was too busy to compose the message in time",),
+    ),
+    Advice(
         name="tenant-flood",
         cause="So many messages of one tenant are under way that it would take the others' room.",
         cure="Nothing, if the device tries again. If it lasts: look in the log for the device that"

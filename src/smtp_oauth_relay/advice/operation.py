@@ -11,17 +11,17 @@ BUG = Advice(
     " passwords nor messages.",
     errors=(errors.RelayError,),
     replies=(replies.TRY_AGAIN, replies.NO_SESSION),
-    events=("relay.bug", "session.bug", "submission.bug"),
+    events=("relay.bug", "session.bug", "submission.bug", "status.bug"),
 )
 
 PORT_TAKEN = Advice(
     name="port-taken",
-    cause="The relay cannot listen where SMTP_LISTEN says: the port is taken or reserved, or"
-    " the address is not this machine's.",
-    cure="Find who has it (ss -ltnp), and end that or choose another port in SMTP_LISTEN. Below"
-    " 1024 a process needs to be allowed to (CAP_NET_BIND_SERVICE); in a container map the"
+    cause="The relay cannot listen where SMTP_LISTEN, SMTPS_LISTEN or STATUS_LISTEN says: the"
+    " port is taken or reserved, or the address is not this machine's.",
+    cure="Find who has it (ss -ltnp), and end that or choose another port in the setting."
+    " Below 1024 a process needs to be allowed to (CAP_NET_BIND_SERVICE); in a container map the"
     " port instead.",
-    says=("cannot listen on",),
+    says=("cannot listen on", "is another relay running?"),
     errors=(errors.StartFailed,),
 )
 
@@ -69,6 +69,10 @@ ROWS: tuple[Advice, ...] = (
             "session.opened",
             "auth.accepted",
             "upload.found_sent",
+            "session.encrypted",
+            "token.served",
+            "token.answered",
+            "graph.answered",
         ),
     ),
 )

@@ -25,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
 
     settings = read_settings(environ(options))
     if settings.status_listen:
-        return EX_OK if probe.is_alive(settings.status_listen[0]) else EX_FAILED
-    address = settings.smtp_listen[0]
-    return EX_OK if probe.is_healthy(address.host, address.port) else EX_FAILED
+        is_healthy = probe.is_alive(settings.status_listen[0])
+    else:
+        address = settings.smtp_listen[0]
+        is_healthy = probe.is_healthy(address.host, address.port)
+    return EX_OK if is_healthy else EX_FAILED

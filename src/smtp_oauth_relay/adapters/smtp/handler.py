@@ -101,6 +101,6 @@ class RelayHandler:
             tenant=who[0],
             application=who[1],
             cause=error.reason,
-            cure=advice.cure_for(error),
             repeated=untold or None,
+            cure=advice.cure_for(error),
         )
