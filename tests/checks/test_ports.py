@@ -14,9 +14,10 @@ from tests.dialogue import connected
 from tests.serving import Served, serving
 
 
-async def about(found: Found, listen: str) -> Finding:
+async def about(found: Found, listen: str, variable: str = "SMTP_LISTEN") -> Finding:
     """Return what is found about an address."""
-    (finding,) = [each for each in await found(SMTP_LISTEN=listen) if each.check == "port"]
+    findings = await found(**{variable: listen})
+    (finding,) = [each for each in findings if each.check == "port" and variable in each.text]
     return finding
 
 
@@ -82,7 +83,7 @@ async def test_a_port_where_tls_comes_first(found: Found, stand_in: StandIn) -> 
 
         findings = await found(SMTPS_LISTEN=address)
 
-    (_, finding) = (each for each in findings if each.check == "port")
+    _, finding, _ = (each for each in findings if each.check == "port")
     assert finding.text == f"{address} is held by a relay that runs (SMTPS_LISTEN)"
     assert finding.state is State.OK
 
@@ -100,3 +101,16 @@ async def test_an_address_of_another_machine(found: Found) -> None:
     assert finding.state is State.FAIL
     assert finding.text.startswith("SMTP_LISTEN=192.0.2.7:8025 cannot be had: ")
     assert "must be one of this machine's" in finding.cure
+
+
+async def test_the_port_of_the_status_page(found: Found, relay: Served) -> None:
+    """Free, a relay's, or another program's."""
+    address = relay.running.status_addresses[0]
+
+    free = await about(found, "127.0.0.1:0", "STATUS_LISTEN")
+    held = await about(found, address, "STATUS_LISTEN")
+    taken = await about(found, f"127.0.0.1:{relay.port}", "STATUS_LISTEN")
+
+    assert (free.state, held.state, taken.state) == (State.OK, State.OK, State.FAIL)
+    assert held.text == f"{address} is held by a relay that runs (STATUS_LISTEN)"
+    assert taken.text.endswith("is taken by another program (STATUS_LISTEN)")

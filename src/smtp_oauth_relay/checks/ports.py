@@ -4,8 +4,10 @@ import asyncio
 import errno
 import ssl
 from collections.abc import Sequence
+from functools import partial
 
 from smtp_oauth_relay import replies
+from smtp_oauth_relay.adapters.smtp.probe import is_alive
 from smtp_oauth_relay.advice import operation
 from smtp_oauth_relay.findings import Finding, fail, ok
 from smtp_oauth_relay.setting_values import ListenAddress
@@ -19,13 +21,16 @@ _TURNED_AWAY = {
 }
 
 
-async def examine(variable: str, address: ListenAddress, *, is_encrypted: bool = False) -> Finding:
+async def examine(
+    variable: str, address: ListenAddress, *, is_encrypted: bool = False, is_http: bool = False
+) -> Finding:
     """Look whether an address can be had.
 
     Args:
         variable: the setting that names it.
         address: where the relay is to listen.
         is_encrypted: TLS comes first there.
+        is_http: the status page is there.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -34,7 +39,8 @@ async def examine(variable: str, address: ListenAddress, *, is_encrypted: bool =
         )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return await _taken(variable, address, is_encrypted=is_encrypted)
+            ask = _is_status_page if is_http else partial(_is_smtp, is_encrypted=is_encrypted)
+            return _taken(variable, address, is_relay=await ask(address))
         return fail(
             CHECK,
             f"{variable}={address} cannot be had: {error.strerror or error}",
@@ -45,14 +51,21 @@ async def examine(variable: str, address: ListenAddress, *, is_encrypted: bool =
     return ok(CHECK, f"{address} is free ({variable})")
 
 
-async def _taken(variable: str, address: ListenAddress, *, is_encrypted: bool) -> Finding:
+async def _is_status_page(address: ListenAddress) -> bool:
+    return await asyncio.to_thread(is_alive, address)
+
+
+async def _is_smtp(address: ListenAddress, *, is_encrypted: bool) -> bool:
     host = "localhost" if address.host in _ANYWHERE else address.host
     try:
         async with asyncio.timeout(ANSWER_S):
             trust = _unverified() if is_encrypted else None
-            is_relay = _is_relay(await _heard(host, address.port, trust))
+            return _is_relay(await _heard(host, address.port, trust))
     except (OSError, TimeoutError):
-        is_relay = False
+        return False
+
+
+def _taken(variable: str, address: ListenAddress, *, is_relay: bool) -> Finding:
     if is_relay:
         return ok(CHECK, f"{address} is held by a relay that runs ({variable})")
     return fail(
