@@ -38,6 +38,8 @@ OF_OTHER_PROGRAMS = {
     *("VERIFY_X509_STRICT", "PIPX_HOME", "PIPX_BIN_DIR"),
     *("RELAY_NAME", "ACME_EMAIL"),  # of deploy/compose.yaml
     *("FUZZ_LINES", "FUZZ_SEED"),
+    "TLS1_2",  # az's word
+    *("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"),  # of azure-identity
 }
 EXIT_STATUSES = {name for name in vars(exits) if name.startswith("EX_")}
 
