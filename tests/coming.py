@@ -4,4 +4,4 @@ SETTINGS = {
     *("AZURE_KEY_VAULT_CERT_NAME", "AZURE_KEY_VAULT_URL", "AZURE_TABLES_URL"),
     "REUSE_PORT",
 }
-TARGETS = {"docs"}
+TARGETS: set[str] = set()

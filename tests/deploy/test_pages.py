@@ -15,7 +15,6 @@ PAGES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/*.md"),
     *ROOT.glob("deploy/**/*.md"),
-    *ROOT.glob("azure_deployment/*.md"),
 ]
 MADE_BY_THE_READER = {"deploy/.env"}
 
@@ -31,7 +30,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 def test_parameters_of_the_templates_that_are_named_exist() -> None:
     """The page of the templates is all that explains them."""
-    text = (ROOT / "azure_deployment/README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/azure.md").read_text(encoding="utf-8")
     written = (templates.AZURE / f"{template}.bicep" for template in templates.PRESETS)
     declared = set(
         re.findall(r"^(?:param|output) (\w+)", "".join(p.read_text() for p in written), re.M)

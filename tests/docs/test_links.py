@@ -17,7 +17,7 @@ from tests import coming
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/smtp_oauth_relay"
-FOLDERS = ("docs", "deploy", "azure_deployment")
+FOLDERS = ("docs", "deploy")
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in [
