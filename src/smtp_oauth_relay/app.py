@@ -161,7 +161,7 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
         relay = _relay(settings, tokens, composer, sender)
         admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
         listener = Listener(RelayHandler(relay), _policy(settings), tls_context, admission)
-        await listener.start(settings.smtp_listen)
+        await listener.start(settings.smtp_listen, shares_ports=settings.reuse_port)
         running = RunningRelay(listener, admission, relay)
         try:
             yield running

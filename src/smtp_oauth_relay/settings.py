@@ -170,6 +170,10 @@ class Settings(BaseModel):
     max_sessions_per_ip: Annotated[int, values.whole(1, 100_000)] = Field(
         default=50, description="the most connections at once from one IP address"
     )
+    reuse_port: Annotated[bool, values.reads(values.boolean)] = Field(
+        default=False,
+        description="whether further relays on this machine may serve the same ports, one a core",
+    )
     drain_timeout: Annotated[float, values.seconds(3600)] = Field(
         default=75.0, description="seconds that a stop waits for mails on their way"
     )
