@@ -14,7 +14,7 @@ MINUTES = 5
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help sandbox run test test-wheel test-all soak check format image lock clean
+.PHONY: help sandbox run test test-wheel test-all fuzz soak check format image lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -52,8 +52,12 @@ test-wheel: $(VENV)/.developer ## build the wheel and run the unit tests on what
 	"$$work/venv/bin/python" -m pytest -q -p no:cacheprovider -o pythonpath= tests/unit
 
 # Each part skips with its reason when something it needs is not installed; with CI=true it fails.
-test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the container image
-	$(BIN)/pytest -m "clients or browser or image"
+test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the image; fuzz, TLS scan
+	-@$(MAKE) --no-print-directory $(VENV)/.scanner
+	$(BIN)/pytest -m "clients or browser or image or fuzz or scan"
+
+fuzz: $(VENV)/.developer ## FUZZ_LINES (100000) spoilt lines over real sockets; FUZZ_SEED repeats a run
+	$(BIN)/pytest -m fuzz
 
 soak: $(VENV)/.developer ## twenty devices, random faults and hang-ups for MINUTES=5; three ledgers must agree
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
@@ -76,6 +80,7 @@ lock: $(VENV)/.developer ## compile requirements*.txt from pyproject.toml; UPGRA
 	$(COMPILE) $(UPGRADE) --group build -c requirements.txt -o requirements-build.txt
 	$(COMPILE) $(UPGRADE) --group dev -c requirements.txt -c requirements-build.txt \
 		-o requirements-dev.txt
+	$(COMPILE) $(UPGRADE) --group scan -o requirements-scan.txt
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) dist sandbox-mails .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -109,3 +114,11 @@ $(VENV)/.developer: $(VENV)/.ready requirements-dev.txt | $(VENV)/.installed
 	@$(PIP) --require-hashes -r requirements-dev.txt
 	@printf '%s\n' "$(CURDIR)" > $(VENV)/.ready
 	@touch $(VENV)/.installed $@
+
+# What holds our own dependencies back lives beside them.
+$(VENV)/.scanner: requirements-scan.txt | $(VENV)/.developer
+	@echo "Setting up sslyze in $(VENV)/scanner"
+	@rm -rf $(VENV)/scanner
+	@$(PYTHON) -m venv $(VENV)/scanner
+	@$(PIP:$(BIN)/%=$(VENV)/scanner/bin/%) --require-hashes -r requirements-scan.txt
+	@touch $@

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
-from smtp_oauth_relay.app import RunningRelay, running_relay
+from smtp_oauth_relay.adapters.running import RunningRelay
+from smtp_oauth_relay.app import running_relay
 from smtp_oauth_relay.sandbox import Application, StandIn
 from tests.canary import CONTENT, SECRET
 from tests.dialogue import Answer, Dialogue, connected

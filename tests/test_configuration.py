@@ -1,6 +1,5 @@
 """The configuration as the program meets it at its start."""
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,3 @@ def test_settings_proxies_and_certificates_are_told_in_one_go(tmp_path: Path) ->
     said = "\n".join(caught.value.problems)
     for name in environ:
         assert name in said
-
-
-@pytest.mark.parametrize("name", ["b\u00fcro", "bad name", "", "a\r\n250 x"])
-def test_a_host_name_that_no_greeting_can_show_is_replaced(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Otherwise the relay would say `ready`, and greet nobody."""
-    monkeypatch.setattr(socket, "gethostname", lambda: name)
-
-    assert app._host_name() == "localhost"

@@ -223,8 +223,9 @@ async def stop_while_busy_s(relay: Served) -> float:
     big = MAIL + b"\r\n" * 700_000 + b"." * 500_000 + b"\r\n"
     async with relay.logged_in() as dialogue, relay.logged_in() as crowd:
         await dialogue.begin(MAILBOX, RECIPIENT)
+        await crowd.ask(f"MAIL FROM:<{MAILBOX}>")
         async with longest_stop() as stopped_s:
-            await crowd.send(b"NOOP\r\n" * 5000)
+            await crowd.send(f"RCPT TO:<{RECIPIENT}>\r\n".encode() * 5000)
             for at in range(0, len(big), 65_536):
                 await dialogue.send(big[at : at + 65_536])
             answer = await dialogue.ask(b".\r\n")

@@ -77,21 +77,23 @@ async def test_a_signal_ends_it_cleanly(stand_in: StandIn, number: signal.Signal
 
 async def test_a_second_signal_ends_it_at_once(stand_in: StandIn) -> None:
     """An administrator in a hurry gets the shell back; the exit status says that mail was cut."""
-    stand_in.graph_faults.add(Fault(action="hang"))
+    stand_in.graph_faults.add(Fault(action="hang"), times=2)
     async with relay_program(stand_in) as (relay, port):
-        dialogue = await device(stand_in, port)
-        await sending(dialogue, stand_in)
+        first, second = await device(stand_in, port), await device(stand_in, port)
+        await sending(first, stand_in)
+        await sending(second, stand_in)
 
         relay.send_signal(signal.SIGTERM)
         await relay.line_with("relay.stopping")
         relay.send_signal(signal.SIGTERM)
         async with asyncio.timeout(5):  # the drain would last for GRAPH_HTTP_TIMEOUT, 30 s
             status = await relay.ended()
-        await dialogue.close()
+        await asyncio.gather(first.close(), second.close())
 
     assert status == 75
-    assert "outcome=unknown" in await relay.line_with("submission.finished")
-    assert "relay.stopped            cut=1" in relay.output
+    finished = [line for line in relay.output.splitlines() if "submission.finished" in line]
+    assert ["outcome=unknown" in line for line in finished] == [True, True]
+    assert "relay.stopped            cut=2" in relay.output
     assert "Traceback" not in relay.output
 
 

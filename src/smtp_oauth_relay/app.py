@@ -1,17 +1,16 @@
 """Builds the relay out of its parts, runs it and ends it: the only place that wires."""
 
 import asyncio
+import gc
 import logging
-import re
 import secrets
-import signal
-import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from smtp_oauth_relay import __version__
-from smtp_oauth_relay import settings as configuration
+import httpx
+
+from smtp_oauth_relay import __version__, configuration
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.audit import log_outcome
 from smtp_oauth_relay.adapters.composer import Composer
@@ -19,27 +18,37 @@ from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
+from smtp_oauth_relay.adapters.machine import host_name, memory_octets
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
+from smtp_oauth_relay.adapters.running import RunningRelay
+from smtp_oauth_relay.adapters.signals import with_signals
 from smtp_oauth_relay.adapters.smtp.admission import Admission
-from smtp_oauth_relay.adapters.smtp.commands import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.handler import RelayHandler
 from smtp_oauth_relay.adapters.smtp.listener import Listener
+from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
+from smtp_oauth_relay.adapters.smtp.policy import SessionPolicy
+from smtp_oauth_relay.adapters.smtp.session import Door
 from smtp_oauth_relay.adapters.tls import server_context
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
+from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS
 from smtp_oauth_relay.ledger import Ledger
 from smtp_oauth_relay.message import Rules
+from smtp_oauth_relay.model import MAX_MIME_OCTETS
 from smtp_oauth_relay.pacing import Pacing
 from smtp_oauth_relay.recipients import HeaderRecipients
 from smtp_oauth_relay.relay import Policy, Relay
 from smtp_oauth_relay.sender import SenderMailbox
+from smtp_oauth_relay.setting_checks import cautions
 from smtp_oauth_relay.settings import Settings
 from smtp_oauth_relay.shares import Shares
 
 logger = logging.getLogger(__name__)
 
-LAST_WORDS_S = 5.0
-"""How long a session may take to hear its last reply."""
+UPLOAD_SHARE = 0.95
+"""Of the deadline of a large message: who uploads it knows best whether it can have been sent, and
+so has to give up first."""
 
 
 def serve(environ: Mapping[str, str]) -> int:
@@ -92,44 +101,18 @@ def _tls_context(settings: Settings) -> ssl.SSLContext | None:
     if settings.tls_source == "off":
         return None
     return server_context(
-        settings.tls_cert_filepath, settings.tls_key_filepath, settings.tls_cipher_suite
+        settings.tls_cert_filepath,
+        settings.tls_key_filepath,
+        settings.tls_cipher_suite,
+        settings.tls_min_version,
     )
 
 
 def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
     effective = [f"{name}={value}" for name, value in configuration.effective(settings).items()]
     logs.event(logger, logging.INFO, "relay.starting", version=__version__, settings=effective)
-    for sentence in (*configuration.warnings(environ), *configuration.cautions(settings)):
+    for sentence in (*configuration.warnings(environ), *cautions(settings)):
         logs.event(logger, logging.WARNING, "configuration.warning", cause=sentence)
-
-
-class RunningRelay:
-    """A relay that serves.
-
-    Attributes:
-        addresses: where it listens, `host:port`.
-    """
-
-    def __init__(self, listener: Listener, admission: Admission, relay: Relay) -> None:
-        self._listener = listener
-        self._admission = admission
-        self._relay = relay
-        self.addresses = listener.addresses
-
-    async def drain(self, timeout_s: float) -> int:
-        """Let nobody in, let what is on its way to Graph be answered, end every session.
-
-        Args:
-            timeout_s: how long submissions under way may take, in seconds.
-
-        Returns:
-            How many submissions had to be cut.
-        """
-        self._listener.close()
-        self._admission.stop_all()
-        cut = await self._relay.finish(timeout_s)
-        await self._admission.wait_until_empty(LAST_WORDS_S if not cut else 0)
-        return cut
 
 
 @asynccontextmanager
@@ -150,35 +133,72 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             timeout_s=settings.entra_http_timeout,
         )
         parts.push_async_callback(tokens.aclose)
+        http = open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions)
         sender = GraphMailSender(
-            open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions),
-            settings.graph_endpoint,
-            timeout_s=settings.graph_http_timeout,
+            http, settings.graph_endpoint, timeout_s=settings.graph_http_timeout
         )
         parts.push_async_callback(sender.aclose)
         composer = Composer(_rules(settings), signing_key)
         parts.callback(composer.close)
-        relay = _relay(settings, tokens, composer, sender)
-        admission = Admission(settings.max_sessions, settings.max_sessions_per_ip)
-        listener = Listener(RelayHandler(relay), _policy(settings), tls_context, admission)
-        await listener.start(settings.smtp_listen, shares_ports=settings.reuse_port)
-        running = RunningRelay(listener, admission, relay)
+        uploader = None
+        if settings.uploads:
+            uploader = _uploader(settings, outbound, http)
+            parts.push_async_callback(uploader.aclose)
+        relay = _relay(settings, tokens, composer, sender, uploader)
+        memory = _memory_budget(settings)
+        admission = Admission(
+            settings.max_sessions, settings.max_sessions_per_ip, settings.client_networks, memory
+        )
+        policy, handler = _policy(settings, memory), RelayHandler(relay)
+        listeners = []
+        for is_encrypted, addresses in (False, settings.smtp_listen), (True, settings.smtps_listen):
+            door = Door(tls_context, is_encrypted, settings.proxy_protocol_from)
+            listener = Listener(handler, policy, door, admission)
+            parts.callback(listener.close)
+            await listener.start(addresses, shares_ports=settings.reuse_port)
+            listeners.append(listener)
+        running = RunningRelay(listeners, admission, relay)
         try:
             yield running
         finally:
             await running.drain(0)
 
 
+def _uploader(settings: Settings, outbound: Outbound, http: httpx.AsyncClient) -> GraphUploadSender:
+    return GraphUploadSender(
+        http,
+        outbound,
+        settings.graph_endpoint,
+        timeout_s=settings.graph_http_timeout,
+        deadline_s=settings.large_delivery_deadline * UPLOAD_SHARE,
+        connections=settings.max_sessions,
+    )
+
+
 def _relay(
-    settings: Settings, tokens: TokenSource, composer: Composer, sender: MailSender
+    settings: Settings,
+    tokens: TokenSource,
+    composer: Composer,
+    sender: MailSender,
+    uploader: MailSender | None,
 ) -> Relay:
+    pacing = Pacing(settings.graph_mailbox_concurrency)
     courier = Courier(
         tokens,
         sender,
-        Pacing(settings.graph_mailbox_concurrency),
+        pacing,
         deadline_s=settings.delivery_deadline,
         request_s=settings.graph_http_timeout,
     )
+    large_courier = None
+    if uploader is not None:
+        large_courier = Courier(
+            tokens,
+            uploader,
+            pacing,
+            deadline_s=settings.large_delivery_deadline,
+            request_s=settings.large_delivery_deadline,
+        )
     policy = Policy(
         settings.username_delimiter,
         frozenset(settings.allowed_tenants),
@@ -186,32 +206,41 @@ def _relay(
     )
     ledger = Ledger(secrets.token_bytes(32))
     shares = Shares(settings.max_sessions)
-    return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy)
+    return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy, large_courier)
 
 
 def _rules(settings: Settings) -> Rules:
     return Rules(
-        relay_name=settings.server_hostname or _host_name(),
+        relay_name=settings.server_hostname or host_name(),
         sender_mailbox=SenderMailbox(settings.sender_mailbox),
         header_recipients=HeaderRecipients(settings.header_recipients),
         shows_client_address=settings.received_client_address,
+        max_octets=MAX_MESSAGE_OCTETS if settings.uploads else MAX_MIME_OCTETS,
     )
 
 
-def _policy(settings: Settings) -> SessionPolicy:
+def _memory_budget(settings: Settings) -> MemoryBudget:
+    """Return the budget; a message that never fits into it is not announced, which is said."""
+    budget = MemoryBudget(settings.memory_budget or memory_octets() // 4)
+    if budget.max_message_octets < settings.max_message_size:
+        cause = (
+            f"messages of MAX_MESSAGE_SIZE ({settings.max_message_size}) do not fit into the memory"
+            f" for them ({budget.octets}): the relay takes {budget.max_message_octets} octets at"
+            " most. Raise MEMORY_BUDGET, or lower MAX_MESSAGE_SIZE."
+        )
+        logs.event(logger, logging.WARNING, "configuration.warning", cause=cause)
+    return budget
+
+
+def _policy(settings: Settings, memory: MemoryBudget) -> SessionPolicy:
     return SessionPolicy(
-        hostname=settings.server_hostname or _host_name(),
+        hostname=settings.server_hostname or host_name(),
         greeting=settings.server_greeting,
         requires_tls=settings.require_tls,
-        max_message_octets=settings.max_message_size,
+        max_message_octets=min(settings.max_message_size, memory.max_message_octets),
         max_recipients=settings.max_recipients,
+        memory=memory,
     )
-
-
-def _host_name() -> str:
-    """Return this machine's name; a stand-in if it has none that a greeting can show."""
-    name = socket.gethostname()
-    return name if re.fullmatch(r"[!-~]{1,255}", name) else "localhost"
 
 
 async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
@@ -219,10 +248,12 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
     signals: asyncio.Queue[str] = asyncio.Queue()
     with_signals(signals.put_nowait)
     async with running_relay(settings, outbound) as relay:
+        gc.collect()
+        gc.freeze()  # what is loaded now stays: to look through it again would stop the loop
         logs.event(logger, logging.INFO, "relay.ready", addresses=list(relay.addresses))
         name = await signals.get()
         logs.event(logger, logging.INFO, "relay.stopping", signal=name)
-        draining = asyncio.create_task(relay.drain(settings.drain_timeout))
+        draining = asyncio.create_task(relay.stop(settings.drain_delay, settings.drain_timeout))
         again = asyncio.create_task(signals.get())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
         again.cancel()
@@ -233,16 +264,3 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
             cut = draining.result()
     logs.event(logger, logging.INFO, "relay.stopped", cut=cut)
     return cut
-
-
-def with_signals(on_signal: Callable[[str], object]) -> None:
-    """Call a function with the name of each signal that asks the process to end.
-
-    SIGHUP, from a terminal that was closed, is one of them unless the process was started to
-    outlive its terminal (nohup).
-    """
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-            continue
-        loop.add_signal_handler(number, on_signal, number.name)

@@ -15,10 +15,14 @@ from smtp_oauth_relay.replies import Reply
 class Delivery:
     """A submission that was taken over. It goes on without its client.
 
+    When it is over, this stays until the client is known to have heard it, which can take minutes;
+    the message does not.
+
     Attributes:
-        submission: what the client handed over.
+        submission: what the client handed over, until it is over.
         effort: what it has cost so far.
-        task: does the work; belongs to the use case.
+        task: does the work; belongs to the use case. Gone when the reply was given: it has the
+            outcome, and the outcome the message.
     """
 
     task: asyncio.Task[Outcome]
@@ -32,7 +36,8 @@ class Delivery:
         self._name: bytes | None = None
         self._earlier: Entry | None = None
         self._running: Running | None = None
-        self._outcome: Outcome | None = None
+        self._entry: Taken | Unknown | None = None
+        self._is_over = False
         self._is_heard = False
         self._is_gone = False
         self._is_settled = False
@@ -40,11 +45,11 @@ class Delivery:
     # For the client ---------------------------------------------------------------------------
 
     async def reply(self) -> Reply:
-        """Return what the client is to hear."""
+        """Return what the client is to hear, once."""
         await asyncio.wait({self.task})  # not the task itself: whoever waits may be cancelled
-        if self.task.cancelled():
-            return replies.SHUTTING_DOWN
-        return self.task.result().reply
+        reply = replies.SHUTTING_DOWN if self.task.cancelled() else self.task.result().reply
+        del self.task
+        return reply
 
     def heard(self) -> None:
         """Note that the reply has reached the client; the first of the two notes counts."""
@@ -87,9 +92,9 @@ class Delivery:
         is_cut: bool = False,
     ) -> Outcome:
         """Return what became of the submission; what nobody may have heard goes to the ledger."""
-        earlier = self._earlier
-        self._outcome = Outcome(
-            self.submission,
+        submission, earlier = self.submission, self._earlier
+        outcome = Outcome(
+            submission,
             self._mail,
             receipt,
             error,
@@ -100,8 +105,14 @@ class Delivery:
             is_possible_duplicate=isinstance(earlier, Unknown),
             is_cut=is_cut,
         )
+        if receipt is not None:
+            self._entry = Taken(outcome.same_as or submission.id, receipt)
+        elif outcome.is_unknown or outcome.is_possible_duplicate:
+            self._entry = Unknown(submission.id)
+        self._is_over = True
         self._leave_behind()
-        return self._outcome
+        del self.submission, self._mail, self._earlier
+        return outcome
 
     def _leave_behind(self) -> None:
         """Bring the ledger up to date after something has changed."""
@@ -113,15 +124,10 @@ class Delivery:
             self._running = None
         if entry := self._to_remember():
             self._ledger.put(self._name, entry)
-            self._is_settled = self._outcome is not None
+            self._is_settled = self._is_over
 
     def _to_remember(self) -> Entry | None:
-        outcome = self._outcome
-        if outcome is None:
+        if not self._is_over:
             self._running = Running(self.submission.id, self.task) if self._is_gone else None
             return self._running
-        if outcome.receipt is not None:
-            name = outcome.same_as or self.submission.id
-            return Taken(name, outcome.receipt) if self._is_gone else None
-        was_unknown = isinstance(self._earlier, Unknown)
-        return Unknown(self.submission.id) if outcome.is_unknown or was_unknown else None
+        return None if isinstance(self._entry, Taken) and not self._is_gone else self._entry

@@ -17,6 +17,8 @@ What the client reads about it stands in `replies.py`; here is no reply.
      │  └ SigningKeyUnusable    there is a DKIM key, but it is none
      └ DeliveryFailed           Graph did not say 202
         ├ MessageTooLarge  ContentRefused  RecipientsRefused
+        ├ UploadImpossible      too large for one request, and not to be taken apart
+        ├ UploadFailed          provably nothing was sent: the draft was not ready
         ├ SenderRefused  MailboxUnknown  MailboxFull  QuotaReached
         ├ Throttled  TokenRefused
         ├ GraphUnreachable      provably nothing was sent
@@ -145,6 +147,14 @@ class MessageTooLarge(DeliveryFailed):
 
 class ContentRefused(DeliveryFailed):
     """Graph cannot read the message as MIME."""
+
+
+class UploadImpossible(DeliveryFailed):
+    """Too large for one request to Graph, and no draft with attachments can be made of it."""
+
+
+class UploadFailed(DeliveryFailed):
+    """The upload of a large message broke off before it was to be sent: nothing was sent."""
 
 
 class RecipientsRefused(DeliveryFailed):

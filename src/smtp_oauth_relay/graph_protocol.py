@@ -104,8 +104,8 @@ _BY_FOLDED_CODE = {code.casefold(): verdict for code, verdict in _BY_CODE.items(
 _BUSY_FOLDED = {code.casefold(): reason for code, reason in _BUSY.items()}
 
 
-def send_path(mailbox: str) -> str:
-    """Return the path of sendMail for a mailbox: always exactly four segments.
+def mailbox_path(mailbox: str) -> str:
+    """Return the path of a mailbox: always exactly three segments.
 
     Args:
         mailbox: bare `local@domain`, any characters; all but RFC 3986's unreserved are encoded.
@@ -119,7 +119,16 @@ def send_path(mailbox: str) -> str:
         raise MailboxUnknown("the mailbox is no Unicode text") from error
     if segment in {"", ".", ".."} or len(segment) > _MAX_SEGMENT:
         raise MailboxUnknown("the mailbox cannot stand in a URL")
-    return f"/v1.0/users/{segment}/sendMail"
+    return f"/v1.0/users/{segment}"
+
+
+def send_path(mailbox: str) -> str:
+    """Return the path of sendMail for a mailbox.
+
+    Raises:
+        MailboxUnknown: as `mailbox_path`.
+    """
+    return f"{mailbox_path(mailbox)}/sendMail"
 
 
 def send_headers(token: BearerToken, submission_id: str, octets: int) -> dict[str, str]:
@@ -155,15 +164,36 @@ def read_send_answer(status: int, headers: Mapping[str, str], body: bytes) -> Re
         DeliveryFailed: always one of its subclasses. `Throttled` is the one that Graph provably
             did not take and that may be tried again; `OutcomeUnknown` may have been sent.
     """
-    fields = {name.lower(): value for name, value in headers.items()}
-    request_id = fields.get("request-id", "").strip()
-    request_id = request_id if _REQUEST_ID.fullmatch(request_id) else ""
     if status == 202:
-        return Receipt(request_id)
+        return Receipt(_request_id(headers))
+    raise failure(status, headers, body)
+
+
+def failure(status: int, headers: Mapping[str, str], body: bytes) -> DeliveryFailed:
+    """Return what an answer means that does not say what a success would.
+
+    Args:
+        status: the HTTP status.
+        headers: names in any case.
+        body: as much of it as was read; anything.
+    """
+    fields = {name.lower(): value for name, value in headers.items()}
     codes = list(_error_codes(body))
     wait_s = retry_after_s(fields.get("retry-after", ""), fields.get("date", ""))
     kind, reason, code = _verdict(status, codes, has_retry_after=wait_s is not None)
-    raise kind(reason, status=status, graph_code=code, request_id=request_id, retry_after_s=wait_s)
+    return kind(
+        reason,
+        status=status,
+        graph_code=code,
+        request_id=_request_id(headers),
+        retry_after_s=wait_s,
+    )
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    fields = {name.lower(): value for name, value in headers.items()}
+    request_id = fields.get("request-id", "").strip()
+    return request_id if _REQUEST_ID.fullmatch(request_id) else ""
 
 
 def _verdict(

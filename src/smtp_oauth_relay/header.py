@@ -83,13 +83,14 @@ class Message:
 
     Attributes:
         fields: the header section, in order.
-        rest: the empty line and the body, exactly as they came.
+        rest: the empty line and the body, exactly as they came; a view where nothing was put before
+            them, for bodies can be large.
         skipped: how many octets before the header section are left out: the line of a mailbox
             file (`From a@b Mon …`), or empty lines.
     """
 
     fields: tuple[Field, ...]
-    rest: bytes
+    rest: bytes | memoryview
     skipped: int = 0
 
     def named(self, *names: bytes) -> tuple[Field, ...]:
@@ -154,6 +155,10 @@ class Message:
         """The length of the whole message."""
         return sum(len(field.octets) for field in self.fields) + len(self.rest)
 
+    def header_section(self) -> bytes:
+        """Return the fields, without the empty line behind them."""
+        return b"".join(field.octets for field in self.fields)
+
     def to_bytes(self) -> bytes:
         """Return the whole message."""
         return b"".join([*(field.octets for field in self.fields), self.rest])
@@ -176,8 +181,9 @@ def parse_message(content: bytes) -> Message:
     fields, end = read_fields(content, start)
     if start and not (fields and content.startswith(b"\r\n", end)):
         fields, end, start = (), 0, 0  # no section that ends as it should: all of it is body
-    rest = content[end:]
-    return Message(fields, rest if rest.startswith(b"\r\n") else b"\r\n" + rest, start)
+    if not content.startswith(b"\r\n", end):
+        return Message(fields, b"\r\n" + content[end:], start)
+    return Message(fields, memoryview(content)[end:], start)
 
 
 def read_fields(content: bytes, start: int) -> tuple[tuple[Field, ...], int]:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from smtp_oauth_relay.errors import ContentRefused, MessageTooLarge
 from smtp_oauth_relay.header import Message, parse_message
-from smtp_oauth_relay.model import OutgoingMail, Repair, Submission
+from smtp_oauth_relay.model import MAX_MIME_OCTETS, OutgoingMail, Repair, Submission
 from smtp_oauth_relay.recipients import (
     HeaderRecipients,
     with_blind_recipients,
@@ -34,14 +34,13 @@ from smtp_oauth_relay.sender import (
 from smtp_oauth_relay.trace import received_field, require_no_loop
 from smtp_oauth_relay.transfer_encoding import may_hold_quoted_printable, with_base64_texts
 
-MAX_REQUEST_OCTETS = 4_000_000
-"""Graph's limit of one request, which holds the message in base64 (Graph: user-sendmail)."""
-
 MAX_ADDRESSES = 10_000
 """In all address lists of a message together; RCPT names a thousand at most."""
 
-_MAX_MIME_OCTETS = MAX_REQUEST_OCTETS // 4 * 3
-_ROOM_FOR_TRACE = 2_000  # Received and DKIM-Signature
+ROOM_FOR_SIGNATURE = 2_000
+"""For a DKIM-Signature field, in octets: what has room for it goes in one request."""
+
+_ROOM_FOR_FIELDS = 1_000 + ROOM_FOR_SIGNATURE
 _LIGHT_HEADER_OCTETS = 4_000
 _LIGHT_BODY_OCTETS = 32_000
 _LIGHT_RECIPIENTS = 100
@@ -56,14 +55,19 @@ class Rules:
         sender_mailbox: which address names the mailbox first.
         header_recipients: what holds where header and envelope name different people.
         shows_client_address: whether the Received field tells the client's IP address.
-        max_octets: of what Graph gets.
+        max_octets: of what Graph gets; more than fits into one request if mail may be uploaded.
     """
 
     relay_name: str
     sender_mailbox: SenderMailbox = SenderMailbox.HEADER
     header_recipients: HeaderRecipients = HeaderRecipients.ENVELOPE
     shows_client_address: bool = False
-    max_octets: int = _MAX_MIME_OCTETS
+    max_octets: int = MAX_MIME_OCTETS
+
+    @property
+    def has_uploads(self) -> bool:
+        """Whether mail may be larger than one request to Graph."""
+        return self.max_octets > MAX_MIME_OCTETS
 
 
 def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
@@ -100,20 +104,28 @@ def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
     message = noted(Repair.MESSAGE_ID, message, with_id)
     message = noted(Repair.MIME_VERSION, message, with_mime_version(message))
     if may_hold_quoted_printable(submission.content):
-        room = rules.max_octets - message.octets - _ROOM_FOR_TRACE
+        room = _room(message, rules)
         message = noted(Repair.QP, message, with_base64_texts(message, room))
     trace = received_field(
         submission.origin, rules.relay_name, submission.id, at, rules.shows_client_address
     )
-    mail = OutgoingMail(
+    message = message.with_first(trace)
+    require_size(message.octets, rules)
+    is_large = rules.has_uploads and message.octets > MAX_MIME_OCTETS - ROOM_FOR_SIGNATURE
+    return OutgoingMail(
         submission.id,
         sender.mailbox,
-        message.with_first(trace).to_bytes(),
+        message.header_section() if is_large else message.to_bytes(),
+        message.rest if is_large else b"",
         tuple(repair for repair in Repair if repair in noted.repairs),
         author_domain=domain_of_author(message),
     )
-    require_size(mail, rules)
-    return mail
+
+
+def _room(message: Message, rules: Rules) -> int:
+    """Return how many octets a repair may add; none makes a large message of an ordinary one."""
+    room = MAX_MIME_OCTETS - message.octets - _ROOM_FOR_FIELDS
+    return room if room > 0 else rules.max_octets - message.octets - _ROOM_FOR_FIELDS
 
 
 def _require_limits(message: Message) -> None:
@@ -138,13 +150,13 @@ class _Repairs:
         return after
 
 
-def require_size(mail: OutgoingMail, rules: Rules) -> None:
+def require_size(octets: int, rules: Rules) -> None:
     """Refuse a mail that Graph would refuse after the whole upload.
 
     Raises:
         MessageTooLarge: more than the rules allow.
     """
-    if len(mail.mime) > rules.max_octets:
+    if octets > rules.max_octets:
         raise MessageTooLarge("the message is larger than Graph may be given")
 
 
@@ -156,7 +168,8 @@ def is_light(submission: Submission) -> bool:
     """
     content, envelope = submission.content, submission.envelope
     return (
-        content.find(b"\r\n\r\n", 0, _LIGHT_HEADER_OCTETS) >= 0
+        len(content) <= MAX_MIME_OCTETS
+        and content.find(b"\r\n\r\n", 0, _LIGHT_HEADER_OCTETS) >= 0
         and len(envelope.forward_paths) <= _LIGHT_RECIPIENTS
         and (len(content) <= _LIGHT_BODY_OCTETS or not may_hold_quoted_printable(content))
     )

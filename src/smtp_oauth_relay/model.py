@@ -108,6 +108,8 @@ class Submission:
         content: header section and body with CRLF line ends, dots unstuffed.
         origin: from where.
         repairs: what was set right while it came in.
+        memory: its share of the memory for messages; only held, so that it counts until the last
+            one lets go of the submission.
     """
 
     id: str
@@ -116,6 +118,14 @@ class Submission:
     content: bytes = field(repr=False)
     origin: Origin = Origin()
     repairs: frozenset[Repair] = frozenset()
+    memory: object = field(default=None, repr=False, compare=False)
+
+
+MAX_REQUEST_OCTETS = 4_000_000
+"""Graph's limit of one request, which holds the message in base64 (Graph: user-sendmail)."""
+
+MAX_MIME_OCTETS = MAX_REQUEST_OCTETS // 4 * 3
+"""The largest message that fits into one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,9 @@ class OutgoingMail:
     Attributes:
         submission_id: sent as `client-request-id`.
         mailbox: bare `local@domain` in whose name Graph sends.
-        mime: the whole message, CRLF line ends.
+        mime: the whole message, CRLF line ends; of a large one the header section alone.
+        rest: of a large one the empty line and the body, a view of what the client handed over:
+            a copy would stop the event loop, and take as much memory again. Else empty.
         repairs: what was set right, in the order of `Repair`.
         author_domain: of the From field, in lower case and A-labels.
         signed_for: the domain in whose name it carries the relay's DKIM signature; empty for none.
@@ -134,9 +146,15 @@ class OutgoingMail:
     submission_id: str
     mailbox: str
     mime: bytes = field(repr=False)
+    rest: bytes | memoryview = field(default=b"", repr=False)
     repairs: tuple[Repair, ...] = ()
     author_domain: str = ""
     signed_for: str = ""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is more than Graph takes in one request."""
+        return len(self.rest) > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,12 @@ class Outcome:
             return self.effort.attempts > 0
         return isinstance(self.error, OutcomeUnknown | AnswerNotUnderstood)
 
+    def forget_frames(self) -> None:
+        """Let what went wrong forget where: the frames hold on to the message, and to the error."""
+        for wrong in (self.error, self.bug):
+            if wrong is not None:
+                wrong.__traceback__ = wrong.__cause__ = wrong.__context__ = None
+
     @property
     def reply(self) -> Reply:
         """The answer to the client, naming the submission."""

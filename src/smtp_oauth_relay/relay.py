@@ -61,6 +61,8 @@ class Relay:
         shares: how many messages may be under way.
         audit: told of each submission once, when it is over.
         policy: see there.
+        large_courier: brings those to Graph that are too large for one request; `None`: they are
+            refused.
     """
 
     def __init__(
@@ -72,10 +74,12 @@ class Relay:
         shares: Shares,
         audit: Audit,
         policy: Policy,
+        large_courier: Courier | None = None,
     ) -> None:
         self._tokens = tokens
         self._composer = composer
         self._courier = courier
+        self._large_courier = large_courier
         self._ledger = ledger
         self._shares = shares
         self._audit = audit
@@ -155,6 +159,7 @@ class Relay:
         except Exception as bug:  # the boundary: a bug of ours delays a mail, never bounces it
             outcome = delivery.end(bug=bug)
         self._audit(outcome)
+        outcome.forget_frames()
         return outcome
 
     async def _receipt(self, delivery: Delivery) -> Receipt:
@@ -167,7 +172,8 @@ class Relay:
                     return receipt
                 case Running(outcome=running):
                     return await _shared(running)
-            return await self._courier.deliver(mail, submission.principal, delivery.effort)
+            courier = (mail.is_large and self._large_courier) or self._courier
+            return await courier.deliver(mail, submission.principal, delivery.effort)
 
 
 async def _shared(running: asyncio.Task[Outcome]) -> Receipt:

@@ -72,9 +72,17 @@ class Reply:
 OK = Reply(250, "0.0", "OK")
 BYE = Reply(221, "0.0", "Bye", is_last=True)
 SHUTTING_DOWN = Reply(421, "3.2", "The relay is shutting down, try again", is_last=True)
+NETWORK_REFUSED = Reply(554, "7.1", "Connections from your network are not allowed", is_last=True)
+NOT_SMTP = Reply(502, "5.1", "This is an SMTP server, closing the connection", is_last=True)
+TOO_MANY_COMMANDS = Reply(
+    421, "7.0", "Too many commands without a message, closing the connection", is_last=True
+)
+NO_SESSION = Reply(421, "3.0", "An error inside the relay, try again later", is_last=True)
 TOO_MANY_SESSIONS = Reply(421, "7.0", "Too many connections, try again later", is_last=True)
 IDLE_TOO_LONG = Reply(421, "4.2", "Idle too long, closing the connection", is_last=True)
-HELP = Reply(214, "0.0", "Commands: AUTH DATA EHLO HELO MAIL NOOP QUIT RCPT RSET STARTTLS VRFY")
+HELP = Reply(
+    214, "0.0", "Commands: AUTH BDAT DATA EHLO HELO MAIL NOOP QUIT RCPT RSET STARTTLS VRFY"
+)
 CANNOT_VERIFY = Reply(252, "5.0", "Cannot verify the address, but will try to deliver to it")
 NOT_EXPANDED = Reply(502, "5.1", "Mailing lists are not expanded here")
 TRY_AGAIN = Reply(451, "3.0", "An error inside the relay, try again later")
@@ -113,6 +121,13 @@ RECIPIENT_MALFORMED = Reply(553, "1.3", "The recipient address is malformed")
 SMTPUTF8_REQUIRED = Reply(553, "6.7", "A non-ASCII address needs the SMTPUTF8 parameter")
 TOO_MANY_RECIPIENTS = Reply(452, "5.3", "Too many recipients in one message")
 TOO_LARGE = Reply(552, "3.4", "The message is larger than the relay can send")
+FAR_TOO_LARGE = Reply(
+    552, "3.4", "The message is far too large, closing the connection", is_last=True
+)
+TOO_SLOW = Reply(421, "4.2", "The message comes too slowly, closing the connection", is_last=True)
+NO_MEMORY = Reply(452, "3.1", "No memory left for the message, try again later")
+CHUNK_TAKEN = Reply(250, "0.0", "Chunk received")
+CHUNK_SIZE_WRONG = Reply(501, "5.4", "No size of a chunk, closing the connection", is_last=True)
 SIGNING_UNAVAILABLE = Reply(451, "3.5", "The DKIM key cannot be used, try again later")
 ACCEPTED = Reply(250, "0.0", "Accepted")
 
@@ -131,6 +146,8 @@ REPLIES: dict[type[RelayError], Reply] = {
     errors.DeliveryFailed: TRY_AGAIN,
     errors.MessageTooLarge: TOO_LARGE,
     errors.ContentRefused: Reply(554, "6.0", "The message cannot be read as MIME"),
+    errors.UploadImpossible: Reply(554, "6.0", "A message of this kind cannot be sent this large"),
+    errors.UploadFailed: Reply(451, "4.2", "The upload to Graph broke off, try again later"),
     errors.RecipientsRefused: Reply(550, "1.3", "A recipient address is not valid"),
     errors.SenderRefused: Reply(550, "7.1", "Not allowed to send as this mailbox"),
     errors.MailboxUnknown: Reply(550, "1.8", "The sending mailbox is unknown or has no licence"),

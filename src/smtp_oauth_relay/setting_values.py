@@ -18,6 +18,8 @@ from smtp_oauth_relay.addresses import a_labels
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.signing_names import can_sign_for
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 _BOOLEANS = dict.fromkeys(("true", "1", "yes", "on"), True)
 _BOOLEANS |= dict.fromkeys(("false", "0", "no", "off"), False)
 _POWERS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
@@ -99,6 +101,18 @@ def seconds(high: int) -> BeforeValidator:
     return BeforeValidator(parse)
 
 
+def delay(high: int) -> BeforeValidator:
+    """Return the reader of a time from 0 up to `high` seconds."""
+
+    def parse(value: object) -> float:
+        text = str(value)
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text) or not float(text) <= high:
+            raise ValueError(f"must be a number of seconds from 0 to {high}, such as 5")
+        return float(text)
+
+    return BeforeValidator(parse)
+
+
 def octets(text: str) -> int | None:
     """Return a size in octets; `None` if it is none, or not a whole number of them.
 
@@ -112,13 +126,14 @@ def octets(text: str) -> int | None:
     return int(exact) if exact == int(exact) else None
 
 
-def size(low: int, high: str, why: str) -> BeforeValidator:
+def size(low: int, high: str, why: str, example: str = "") -> BeforeValidator:
     """Return the reader of a size in octets within both bounds.
 
     Args:
         low: the least, in octets.
         high: the most, as an administrator would write it, such as `3M`.
-        why: the reason for the upper bound.
+        why: the reason for the upper bound, or what else there is to know.
+        example: a sensible one; `high`, if there is no better.
     """
     most = octets(high) or 0
 
@@ -126,7 +141,7 @@ def size(low: int, high: str, why: str) -> BeforeValidator:
         found = octets(str(value))
         if found is None or not low <= found <= most:
             raise ValueError(
-                f"must be a size in octets from {low} to {most}, such as {high} ({why})"
+                f"must be a size in octets from {low} to {most}, such as {example or high} ({why})"
             )
         return found
 
@@ -187,6 +202,17 @@ def _listen_address(text: str) -> ListenAddress:
     if ":" in host or re.fullmatch(r"[0-9.]+", host):
         host = str(ipaddress.ip_address(host))
     return ListenAddress(host, int(match[2]))
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Return the networks in a comma-separated list; an address alone is a network of one."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            "must be networks such as 192.168.10.0/24, 10.1.2.3 or 2001:db8::/32, with commas"
+            " between them, and no address inside a network before the slash"
+        ) from None
 
 
 def https_url(text: str) -> str:

@@ -1,31 +1,25 @@
-"""Every setting: its name, default and meaning; and how all of them are read at once."""
+"""Every setting: its name, default and meaning. `configuration` reads them."""
 
-import difflib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from smtp_oauth_relay import setting_checks
 from smtp_oauth_relay import setting_values as values
-from smtp_oauth_relay.clouds import urls_of
-from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.login import parse_client, parse_tenant
 from smtp_oauth_relay.model import Secret
-from smtp_oauth_relay.setting_checks import cautions
-from smtp_oauth_relay.setting_values import ListenAddress
+from smtp_oauth_relay.setting_values import ListenAddress, Network
 from smtp_oauth_relay.signing_names import Canonicalization, field_list
-
-__all__ = ["ListenAddress", "Settings", "cautions", "effective", "load", "warnings"]
 
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 LogFormat: TypeAlias = Literal["text", "json"]
 LogAddresses: TypeAlias = Literal["full", "hashed", "none"]
 Delimiter: TypeAlias = Literal["@", ":", "|"]
 TlsSource: TypeAlias = Literal["file", "off"]
+TlsMinVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 HeaderRecipients: TypeAlias = Literal["envelope", "header", "reject"]
+LargeMessages: TypeAlias = Literal["off", "upload"]
 SenderMailbox: TypeAlias = Literal["header", "envelope"]
 AzureCloud: TypeAlias = Literal["global", "usgov", "usgov-dod", "china"]
 
@@ -38,17 +32,18 @@ _CIPHERS = values.text_of("[ -~]{1,2000}", "an OpenSSL cipher list, such as ECDH
 _TLS_SOURCE = values.one_of(
     TlsSource, "; a certificate from Azure Key Vault (keyvault) is not in this version yet"
 )
-_ONE_REQUEST = values.size(1000, "3M", "Microsoft Graph takes 4 MB per request, base64 included")
+_MESSAGE_SIZE = values.size(1000, "150M", "Exchange Online sends nothing larger")
+_MEMORY = values.size(1_000_000, "1000G", "K, M and G are powers of 1000", example="256M")
+_NETWORKS = values.reads(values.networks)
 _SELECTOR = values.text_of(
     r"(?=.{1,253}\Z)[0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_])?",
     "the name of a DKIM key in DNS: letters, digits, hyphens and dots",
 )
 _SIGNED = "from,to,cc,subject,date,reply-to,mime-version,content-type,content-transfer-encoding"
-_CLOSE = 0.82  # of difflib's ratio, underscores aside; HTTP_TIMEOUT, no setting, reaches 0.81
 
 
 class Settings(BaseModel):
-    """The whole configuration, built by `load`. A field's name in upper case is its variable."""
+    """The whole configuration. A field's name in upper case is its variable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -65,6 +60,9 @@ class Settings(BaseModel):
     smtp_listen: Annotated[tuple[ListenAddress, ...], _LISTEN] = Field(
         default=(ListenAddress("", 8025),),
         description="where devices connect and start TLS; without a host: all addresses",
+    )
+    smtps_listen: Annotated[tuple[ListenAddress, ...], _LISTEN] = Field(
+        default=(), description="where devices connect with TLS from the first moment on"
     )
     server_greeting: Annotated[str, _GREETING] = Field(
         default="Microsoft Graph SMTP OAuth Relay",
@@ -91,6 +89,9 @@ class Settings(BaseModel):
     tls_cipher_suite: Annotated[str, _CIPHERS] = Field(
         default="",
         description="the ciphers of TLS, as an OpenSSL cipher list; unset: OpenSSL's own",
+    )
+    tls_min_version: Annotated[TlsMinVersion, values.one_of(TlsMinVersion)] = Field(
+        default="1.2", description="the oldest version of TLS that a device may speak"
     )
     allowed_tenants: Annotated[tuple[str, ...], _TENANTS] = Field(
         default=(),
@@ -123,8 +124,15 @@ class Settings(BaseModel):
         default=4,
         description="the most requests at once for one mailbox; further messages wait in line",
     )
-    max_message_size: Annotated[int, _ONE_REQUEST] = Field(
-        default=2_950_000,
+    large_messages: Annotated[LargeMessages, values.one_of(LargeMessages)] = Field(
+        default="off",
+        description="what becomes of mail over 3 MB: refused (off) or uploaded in pieces (upload)",
+    )
+    large_delivery_deadline: Annotated[float, values.seconds(600)] = Field(
+        default=300.0, description="seconds that a device waits, at most, for mail by upload"
+    )
+    max_message_size: Annotated[int, _MESSAGE_SIZE] = Field(
+        default_factory=lambda before: 35_000_000 if _uploads(before) else 2_950_000,
         description="the largest message in octets; K, M and G are powers of 1000",
     )
     max_recipients: Annotated[int, values.whole(1, 1000)] = Field(
@@ -170,121 +178,36 @@ class Settings(BaseModel):
     max_sessions_per_ip: Annotated[int, values.whole(1, 100_000)] = Field(
         default=50, description="the most connections at once from one IP address"
     )
+    memory_budget: Annotated[int | None, _MEMORY] = Field(
+        default=None,
+        description="the memory in octets that all messages together may take;"
+        " unset: a quarter of what the container or the machine has",
+    )
+    client_networks: Annotated[tuple[Network, ...], _NETWORKS] = Field(
+        default=(), description="the networks that devices may connect from; unset: any"
+    )
+    proxy_protocol_from: Annotated[tuple[Network, ...], _NETWORKS] = Field(
+        default=(),
+        description="the networks of load balancers, which name their client in a PROXY header",
+    )
     reuse_port: Annotated[bool, values.reads(values.boolean)] = Field(
         default=False,
         description="whether further relays on this machine may serve the same ports, one a core",
     )
+    drain_delay: Annotated[float, values.delay(600)] = Field(
+        default=0.0, description="seconds that a stop waits before it lets nobody in any more"
+    )
     drain_timeout: Annotated[float, values.seconds(3600)] = Field(
-        default=75.0, description="seconds that a stop waits for mails on their way"
+        default_factory=lambda before: 315.0 if _uploads(before) else 75.0,
+        description="seconds that a stop waits for mails on their way",
     )
 
-
-def load(environ: Mapping[str, str], read_file: Callable[[str], str]) -> Settings:
-    """Read the whole configuration.
-
-    Args:
-        environ: variables by name. An empty value counts as unset.
-        read_file: returns the text of the file that a `NAME_FILE` names; raises `OSError`, or
-            `ValueError` for what is no text.
-
-    Raises:
-        SettingsError: with every problem at once, in the order of the settings.
-    """
-    given: dict[str, str] = {}
-    problems: dict[str, str] = {}
-    for name in Settings.model_fields:
-        try:
-            text = _given(name.upper(), environ, read_file)
-        except SettingsError as unusable:
-            problems[name] = str(unusable)
-        else:
-            if text.strip():
-                given[name] = text if _is_secret(Settings, name) else text.strip()
-    for name, url in urls_of(given.get("azure_cloud", "")).items():
-        given.setdefault(name, url)
-    try:
-        settings = Settings.model_validate(given)
-    except ValidationError as invalid:
-        for error in invalid.errors(include_url=False):
-            name = str(error["loc"][0])
-            problems[name] = _problem(name, given.pop(name), str(error["ctx"]["error"]), environ)
-        settings = Settings.model_validate(given)
-    sentences = [problems[name] for name in Settings.model_fields if name in problems]
-    sentences += [
-        text for names, text in setting_checks.conflicts(settings) if not names & problems.keys()
-    ]
-    if sentences:
-        raise SettingsError(sentences)
-    return settings
+    @property
+    def uploads(self) -> bool:
+        """Whether mail that is too large for one request is uploaded."""
+        return self.large_messages == "upload"
 
 
-def _given(variable: str, environ: Mapping[str, str], read_file: Callable[[str], str]) -> str:
-    by_file = f"{variable}_FILE"
-    value, path = environ.get(variable, ""), environ.get(by_file, "").strip()
-    if not path:
-        return value
-    if value.strip():
-        raise SettingsError([f"{variable} and {by_file} are both set: remove one of them."])
-    try:
-        value = read_file(path).removeprefix("\ufeff").rstrip("\r\n")
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-    except ValueError:
-        why = "it is no file of UTF-8 text"
-    else:
-        why = "" if value.strip() else "it is empty"
-    if why:
-        named = f"{by_file} names the file {_shown(path)}, which cannot be used: {why}."
-        raise SettingsError([f"{named} Correct the path or the file, or remove {by_file}."])
-    return value
-
-
-def _problem(name: str, value: str, wrong: str, environ: Mapping[str, str]) -> str:
-    variable, default = name.upper(), values.text(Settings.model_fields[name].default)
-    advice = "Correct it, or remove it" + (f" for the default, {default}." if default else ".")
-    path = environ.get(f"{variable}_FILE", "").strip()
-    if path:
-        return f"{variable}, read from the file {_shown(path)}, {wrong}. {advice}"
-    if _is_secret(Settings, name):
-        return f"{variable} {wrong}. {advice}"
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        advice = "The quotation marks count as part of the value: remove them."
-    return f"{variable} is {_shown(value)}, but {wrong}. {advice}"
-
-
-def _shown(value: str) -> str:
-    return repr(value) if len(value) <= 100 else f"{value[:100]!r}…"
-
-
-def warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return one sentence for each variable that looks like a misspelt setting.
-
-    Args:
-        environ: variables by name; their values are neither read nor shown.
-    """
-    known = [name.upper() for name in Settings.model_fields]
-    known += [f"{name}_FILE" for name in known]
-    return tuple(
-        f"{name} is not a setting of the relay and has no effect; did you mean {meant}?"
-        for name in sorted(environ.keys() - set(known))
-        if (meant := _nearest(name, known))
-    )
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    if not re.fullmatch("[A-Za-z0-9_.-]{3,60}", name):
-        return ""
-    by_letters = {each.replace("_", ""): each for each in reversed(known)}
-    letters = re.sub("[_.-]", "", name.upper())
-    near = difflib.get_close_matches(letters, by_letters, n=1, cutoff=_CLOSE)
-    return by_letters[near[0]] if near else ""
-
-
-def effective(settings: Settings) -> Mapping[str, str]:
-    """Return the settings in force by variable, as texts, with every secret masked."""
-    return {name.upper(): values.text(value) for name, value in settings}
-
-
-def _is_secret(kind: type[BaseModel], name: str) -> bool:
-    annotation = kind.model_fields[name].annotation
-    return annotation is Secret or Secret in get_args(annotation)
+def _uploads(before: Mapping[str, object]) -> bool:
+    """Whether the settings that stand before this one say that large mail is uploaded."""
+    return before.get("large_messages") == "upload"

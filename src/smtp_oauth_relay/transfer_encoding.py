@@ -16,6 +16,7 @@ from smtp_oauth_relay.header import Field, Message, read_fields, written
 MAX_DEPTH = 50
 MAX_PARTS = 1000
 _CHUNK = 48 * 1024  # while one is worked on, nothing else runs
+_WINDOW = 1024 * 1024
 _MAX_LINE = 1000
 
 _OPEN = frozenset(["multipart/mixed", "multipart/alternative", "multipart/related"])
@@ -73,8 +74,12 @@ class _Edit:
 
 
 def may_hold_quoted_printable(content: bytes) -> bool:
-    """Return whether the words stand anywhere in a message; takes no time worth speaking of."""
-    return b"uoted-" in content or b"UOTED-" in content
+    """Return whether the words stand anywhere in a message; 2 ms for each megabyte, in windows."""
+    return any(
+        content.find(word, start, start + _WINDOW + len(word)) >= 0
+        for start in range(0, len(content), _WINDOW)
+        for word in (b"uoted-", b"UOTED-")
+    )
 
 
 def with_base64_texts(message: Message, max_growth: int) -> Message:
@@ -89,8 +94,9 @@ def with_base64_texts(message: Message, max_growth: int) -> Message:
     """
     if message.named(b"dkim-signature"):
         return message
+    body = bytes(message.rest)
     try:
-        edits = list(_edits(message))
+        edits = list(_edits(message.fields, body))
     except (_NotSafe, ContentRefused):
         return message
     growth = sum(len(edit.octets) - (edit.end - edit.start) for edit in edits if edit.start >= 0)
@@ -102,7 +108,7 @@ def with_base64_texts(message: Message, max_growth: int) -> Message:
         else field
         for field in message.fields
     )
-    return Message(fields, _applied(message.rest, edits), message.skipped)
+    return Message(fields, _applied(body, edits), message.skipped)
 
 
 def _applied(body: bytes, edits: list[_Edit]) -> bytes:
@@ -113,10 +119,9 @@ def _applied(body: bytes, edits: list[_Edit]) -> bytes:
     return b"".join([*pieces, body[position:]])
 
 
-def _edits(message: Message) -> Iterator[_Edit]:
+def _edits(fields: tuple[Field, ...], body: bytes) -> Iterator[_Edit]:
     """Yield what has to change, in the body and, with a negative start, in the message's fields."""
-    body = message.rest
-    waiting = [_Entity(message.fields, 2, len(body), -1, 0)]
+    waiting = [_Entity(fields, 2, len(body), -1, 0)]
     seen = 1
     while waiting:
         entity = waiting.pop()

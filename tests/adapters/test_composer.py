@@ -11,10 +11,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from smtp_oauth_relay.adapters.composer import THREADS, Composer
 from smtp_oauth_relay.errors import MessageTooLarge, RelayError, SigningUnavailable
-from smtp_oauth_relay.message import MAX_REQUEST_OCTETS, Rules
-from smtp_oauth_relay.model import Envelope, Principal, Secret, Submission
+from smtp_oauth_relay.message import Rules
+from smtp_oauth_relay.model import (
+    MAX_MIME_OCTETS,
+    MAX_REQUEST_OCTETS,
+    Envelope,
+    Principal,
+    Secret,
+    Submission,
+)
 from smtp_oauth_relay.signing import Signer, SigningKey
 from smtp_oauth_relay.signing_names import field_list
+from tests.serving import MAILBOX, RECIPIENT, Served, mail_from
 
 RULES = Rules("relay.example")
 HEADER = b"From: scanner@contoso.com\r\nTo: a@fabrikam.example\r\n"
@@ -41,9 +49,9 @@ def submission(content: bytes, *recipients: str) -> Submission:
 
 
 @asynccontextmanager
-async def composer(keys: Keys | None = None) -> AsyncIterator[Composer]:
+async def composer(keys: Keys | None = None, rules: Rules = RULES) -> AsyncIterator[Composer]:
     """Hold a composer while the context is open."""
-    it = Composer(RULES, keys)
+    it = Composer(rules, keys)
     yield it
     it.close()
 
@@ -88,6 +96,17 @@ async def test_no_mail_goes_unsigned_by_accident() -> None:
             await it.compose(submission(content))
 
 
+async def test_a_device_is_told_to_try_again_when_mail_cannot_be_signed(relay: Served) -> None:
+    """The Table comes back; the mail must not be lost before."""
+    relay.running._relay._composer = Composer(RULES, Keys())
+    async with relay.logged_in() as dialogue:
+        mailbox = "scanner@broken.example"
+        answer = await dialogue.submit(mail_from(mailbox), MAILBOX, RECIPIENT)
+
+    assert str(answer).startswith("451 4.3.5 The DKIM key cannot be used, try again later id=")
+    assert relay.stand_in.accepted == ()
+
+
 async def test_the_signature_counts_as_well() -> None:
     """Graph would refuse after the whole upload."""
     async with composer() as it:
@@ -98,6 +117,20 @@ async def test_the_signature_counts_as_well() -> None:
     async with composer(Keys()) as it:
         with pytest.raises(MessageTooLarge):
             await it.compose(submission(content))
+
+
+async def test_large_mail_goes_unsigned() -> None:
+    """Graph puts it together anew: no signature could hold, and a broken key is no bar."""
+    rules = Rules("relay.example", max_octets=10 * MB)
+    contents = [HEADER.replace(b"contoso.com", b"broken.example"), HEADER]
+    async with composer(Keys(), rules) as it:
+        mails = [await it.compose(submission(each + b"\r\n" + b"x" * 3 * MB)) for each in contents]
+        ordinary = await it.compose(submission(HEADER + b"\r\n" + b"x" * (3 * MB - 5_000)))
+
+    assert [(mail.is_large, mail.signed_for) for mail in mails] == [(True, ""), (True, "")]
+    assert b"DKIM-Signature" not in mails[1].mime
+    assert (ordinary.is_large, ordinary.signed_for) == (False, "contoso.com")
+    assert len(ordinary.mime) <= MAX_MIME_OCTETS
 
 
 MB = 1_000_000
@@ -177,6 +210,18 @@ async def test_no_message_stops_the_loop(content: bytes) -> None:
             stops.append(await watch)
 
     assert min(stops) < LONGEST_STOP_S
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+async def test_a_device_that_sends_it_is_answered(relay: Served, content: bytes) -> None:
+    """It is sent or refused for good; and the next mail goes as always."""
+    async with relay.logged_in() as dialogue:
+        ended = content.removesuffix(b"\r\n") + b"\r\n"
+        hostile = await dialogue.submit(ended, MAILBOX, RECIPIENT)
+        usual = await dialogue.submit(mail_from(MAILBOX), MAILBOX, RECIPIENT)
+
+    assert hostile.short in {"250 2.0.0", "554 5.6.0", "550 5.1.7", "550 5.1.8"}
+    assert usual.short == "250 2.0.0"
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)

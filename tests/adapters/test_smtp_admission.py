@@ -23,6 +23,10 @@ class Guest:
         """Be told to stop."""
         self.ended.append("stopped")
 
+    def hurry(self) -> None:
+        """Note it."""
+        self.ended.append("hurried")
+
     def abort(self) -> None:
         """Be cut."""
         self.ended.append("cut")

@@ -9,15 +9,15 @@ from base64 import b64encode
 
 import pytest
 
-from smtp_oauth_relay.adapters.smtp import commands, handler, session
+from smtp_oauth_relay.adapters.smtp import commands, connection, handler
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
 from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
 from smtp_oauth_relay.courier import Courier
 from smtp_oauth_relay.relay import Relay
-from smtp_oauth_relay.sandbox import Fault
+from smtp_oauth_relay.sandbox import Fault, StandIn
 from tests.canary import SECRET, WRONG_SECRET
-from tests.dialogue import connected, stuffed
+from tests.dialogue import connected, plain, stuffed
 from tests.patience import until
 from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, USER_NAME, Served, as_sent, serving
 
@@ -36,6 +36,18 @@ def live_sessions() -> int:
     """Return how many session objects there are in memory."""
     gc.collect()
     return sum(isinstance(each, RelaySMTP) for each in gc.get_objects())
+
+
+async def test_the_answer_to_ehlo_comes_in_one_write(relay: Served) -> None:
+    """Sloppy devices read once, and take what they have for all there is."""
+    async with connected(relay.port) as dialogue:
+        await dialogue.expect("220 ")
+        await dialogue.send("EHLO device")
+
+        octets = await dialogue.reader.read(65_536)
+
+    assert octets.startswith(b"250-relay.example\r\n250-PIPELINING\r\n")
+    assert octets.endswith(b"\r\n250 HELP\r\n")
 
 
 # Silence --------------------------------------------------------------------------------------
@@ -89,9 +101,11 @@ async def test_silence_after_the_login(relay: Served, monkeypatch: pytest.Monkey
 async def test_silence_inside_a_message(relay: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scanner that was switched off in the middle sends no half of a page."""
     async with relay.logged_in() as dialogue:
-        await dialogue.begin(MAILBOX, RECIPIENT)
+        await dialogue.send(f"MAIL FROM:<{MAILBOX}>", f"RCPT TO:<{RECIPIENT}>")
+        for code in ("250", "250"):
+            await dialogue.expect(code)
         monkeypatch.setattr(commands, "IDLE_AFTER_AUTH_S", SOON_S)
-        await dialogue.send(MAIL)
+        await dialogue.ask("DATA", MAIL)
 
         assert str(await dialogue.answer()) == IDLE
         assert await dialogue.is_closed()
@@ -101,8 +115,8 @@ async def test_silence_inside_a_message(relay: Served, monkeypatch: pytest.Monke
 
 async def test_a_handshake_that_never_ends(relay: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who never finishes TLS does not hold a place for ever, and leaves nothing behind."""
-    monkeypatch.setattr(session, "HANDSHAKE_S", 0.1)
-    monkeypatch.setattr(session, "WRITE_S", SOON_S)
+    monkeypatch.setattr(connection, "HANDSHAKE_S", 0.1)
+    monkeypatch.setattr(connection, "WRITE_S", SOON_S)
     before = live_sessions()
 
     async with connected(relay.port) as dialogue:
@@ -122,7 +136,7 @@ async def test_a_broken_handshake_leaves_nothing_behind(
     relay: Served, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A scanner of ports that tries TLS every minute does not fill the memory in a year."""
-    monkeypatch.setattr(session, "WRITE_S", SOON_S)
+    monkeypatch.setattr(connection, "WRITE_S", SOON_S)
     before = live_sessions()
 
     for _ in range(3):
@@ -138,15 +152,18 @@ async def test_a_broken_handshake_leaves_nothing_behind(
     assert "Traceback" not in log.getvalue()
 
 
-def crowded(relay: Served, commands_sent: int) -> socket.socket:
-    """Connect with small buffers, ask a lot and read nothing."""
-    for bound in relay.running._listener._servers[0].sockets:
+async def crowded(relay: Served, commands_sent: int) -> socket.socket:
+    """Connect with small buffers, log in, ask a lot and read nothing."""
+    for bound in relay.running._listeners[0]._servers[0].sockets:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    loop = asyncio.get_running_loop()
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect(("127.0.0.1", relay.port))
     client.setblocking(False)
-    client.send(b"HELP\r\n" * commands_sent)
+    await loop.sock_connect(client, ("127.0.0.1", relay.port))
+    await loop.sock_recv(client, 1000)
+    login = f"EHLO x\r\nAUTH PLAIN {plain(USER_NAME, SECRET)}\r\nMAIL FROM:<{MAILBOX}>\r\n"
+    client.send(login.encode() + f"RCPT TO:<{RECIPIENT}>\r\n".encode() * commands_sent)
     return client
 
 
@@ -154,25 +171,26 @@ def crowded(relay: Served, commands_sent: int) -> socket.socket:
     "commands_sent", [300, 3000], ids=["what fits into buffers", "more than that"]
 )
 async def test_a_client_that_never_reads_is_cut(
-    relay: Served, monkeypatch: pytest.MonkeyPatch, commands_sent: int
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, commands_sent: int
 ) -> None:
     """Its replies would fill the memory, and its connection never end."""
-    monkeypatch.setattr(commands, "IDLE_BEFORE_AUTH_S", SOON_S)
-    monkeypatch.setattr(session, "WRITE_S", SOON_S)
-    before = live_sessions()
+    monkeypatch.setattr(commands, "IDLE_AFTER_AUTH_S", SOON_S)
+    monkeypatch.setattr(connection, "WRITE_S", SOON_S)
+    async with serving(stand_in, REQUIRE_TLS="false") as relay:
+        before = live_sessions()
 
-    with crowded(relay, commands_sent):
-        await until(lambda: live_sessions() > before, "the session has begun")
+        with await crowded(relay, commands_sent):
+            await until(lambda: live_sessions() > before, "the session has begun")
 
-        await until(lambda: live_sessions() <= before, "the relay has cut the connection")
+            await until(lambda: live_sessions() <= before, "the relay has cut the connection")
 
 
 async def test_many_commands_at_once_stop_nobody(relay: Served) -> None:
     """Somebody who sends ten thousand commands in a packet does not freeze the other devices."""
-    async with connected(relay.port) as rude, connected(relay.port) as polite:
-        await rude.expect("220 ")
+    async with relay.logged_in() as rude, connected(relay.port) as polite:
         await polite.expect("220 ")
-        await rude.send(b"NOOP\r\n" * 10_000)
+        await rude.ask(f"MAIL FROM:<{MAILBOX}>")
+        await rude.send(f"RCPT TO:<{RECIPIENT}>\r\n".encode() * 10_000)
 
         await polite.ask("NOOP")
         still_to_come = 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay.adapters.smtp.wire import ClientGone, LineTooLong, Wire
+from smtp_oauth_relay.adapters.smtp.wire import ClientGone, LineTooLong, NotSmtp, Wire
 
 MAX_OCTETS = 20
 
@@ -33,8 +33,13 @@ async def all_lines(wire: Wire) -> list[bytes | None]:
             return lines
 
 
+def is_line(octets: bytes) -> bool:
+    """Whether these octets are one line, and not the beginning of TLS."""
+    return b"\n" not in octets and b"\r" not in octets and not octets.startswith(b"\x16\x03")
+
+
 @given(
-    st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line and b"\r" not in line)),
+    st.lists(st.binary(max_size=30).filter(is_line)),
     st.lists(st.sampled_from([b"\r\n", b"\n"]), min_size=1),
     st.integers(1, 30),
 )
@@ -151,3 +156,18 @@ async def test_many_lines_in_one_packet_let_others_in_between() -> None:
     waiting.cancel()
 
     assert turns >= 500
+
+
+@pytest.mark.parametrize("chunks", [[b"\x16", b"\x03\x01\x02"], [b"\x16\x03\x01\n\x00\n"]])
+async def test_tls_where_there_is_none(chunks: list[bytes]) -> None:
+    """A handshake has no line end to wait for."""
+    with pytest.raises(NotSmtp):
+        await wire_with(*chunks).line(MAX_OCTETS)
+
+
+async def test_what_is_there_is_taken_without_a_wait() -> None:
+    """What came with a command is not lost between two readers."""
+    wire = wire_with(b"DATA\r\nfirst", b" second")
+    await wire.line(MAX_OCTETS)
+
+    assert (await wire.take(), await wire.take()) == (b"first second", b"")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from smtp_oauth_relay.settings import Settings, cautions, effective, load, warnings
+from smtp_oauth_relay.configuration import effective, load, warnings
+from smtp_oauth_relay.setting_checks import cautions
+from smtp_oauth_relay.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
@@ -99,7 +101,9 @@ def test_every_setting_has_a_sentence() -> None:
 
 def test_the_warnings_are_those_the_relay_gives() -> None:
     """A warning can be searched for, too."""
-    risky = load({"REQUIRE_TLS": "false", "DELIVERY_DEADLINE": "90"}, no_file)
+    risky = load(
+        {"REQUIRE_TLS": "false", "TLS_MIN_VERSION": "1.0", "DELIVERY_DEADLINE": "90"}, no_file
+    )
 
     given = (*warnings({"TLS_CERT_FILE": "x"}), *cautions(risky))
 

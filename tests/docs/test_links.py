@@ -29,6 +29,7 @@ PLACEHOLDERS = {"TENANT_ID", "CLIENT_ID", "OBJECT_ID", "NAME_FILE"}
 OF_OTHER_PROGRAMS = {
     *("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("FUZZ_LINES", "FUZZ_SEED"),
 }
 
 
@@ -147,12 +148,12 @@ def test_the_architecture_names_every_module_in_use() -> None:
 def test_every_decision_stands_in_the_index() -> None:
     """A decision that nobody finds is made again."""
     pages = {path.name for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
-    numbers = sorted(int(name[:4]) for name in pages)
+    numbers = {int(name[:4]) for name in pages}
 
     listed = LINK.findall(PAGES["docs/decisions/README.md"])
 
     assert listed == sorted(pages)
-    assert numbers == list(range(1, len(pages) + 1))
+    assert len(numbers) == len(pages)
 
 
 @pytest.mark.parametrize("name", [*PAGES, "Dockerfile"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from smtp_oauth_relay import header, message, replies
-from smtp_oauth_relay.adapters.smtp import commands, sasl, session
+from smtp_oauth_relay.adapters.smtp import commands, sasl, session, transfer
 from smtp_oauth_relay.replies import REPLIES, Reply
 from smtp_oauth_relay.settings import Settings
 
@@ -57,6 +57,7 @@ def test_the_answers_to_a_message_stand_together() -> None:
     shared = {replies.AUTH_REFUSED, replies.AUTH_UNAVAILABLE, replies.TRY_AGAIN}
     at_commands = {replies.RECIPIENT_MALFORMED, replies.SMTPUTF8_REQUIRED}
     to_messages = {*REPLIES.values(), replies.ACCEPTED} - shared - at_commands
+    to_messages |= {replies.FAR_TOO_LARGE, replies.NO_MEMORY, replies.TOO_SLOW}
 
     assert list(SECTIONS) == ["AUTH", "Sessions and commands", "Messages"]
     assert sorted(SECTIONS["Messages"]) == sorted(map(str, to_messages))
@@ -84,7 +85,10 @@ def test_the_events_named_are_those_of_the_log() -> None:
         f"for {commands.IDLE_BEFORE_AUTH_S:.0f} s before the login",
         f"for {commands.IDLE_AFTER_AUTH_S:.0f} s after it",
         f"more than {sasl.MAX_LINE_OCTETS} octets in one line of the login",
+        f"for {commands.IDLE_WHEN_CROWDED_S:.0f} s when sessions or memory are nearly used up",
         f"of more than {session.MAX_COMMAND_OCTETS} octets",
+        f"The {session.MAX_IDLE_COMMANDS + 1}st NOOP",
+        f"Less than {transfer.OCTETS_PER_S} octets a second, but for {transfer.GRACE_S:.0f} s of",
         f"more than {header.MAX_FIELDS} header fields",
         f"or {header.MAX_HEADER_OCTETS // 1000} kB of them",
         f"or more than {message.MAX_ADDRESSES:,} addresses",

@@ -36,6 +36,7 @@ async def test_mails_can_be_listed_and_read(visitor: Visitor) -> None:
             "mailbox": "printer@contoso.example",
             "recipients": ["a@fabrikam.example"],
             "octets": len(MAIL),
+            "attachments": [],
             "tenant": "11111111-1111-4111-8111-111111111111",
             "client": "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
             "received_at": visitor.stand_in.accepted[0].received_at.isoformat(),
@@ -79,6 +80,7 @@ async def test_faults_can_be_planned_seen_and_forgotten(visitor: Visitor) -> Non
                 "times": 1,
                 "every": None,
                 "path_contains": None,
+                "method": None,
             }
         ],
     }

@@ -240,7 +240,7 @@ async def test_only_mime_is_taken(visitor: Visitor) -> None:
 
 PATHS = {
     "other version": ("POST", "/beta/users/a%40b/sendMail", 404),
-    "other action": ("POST", "/v1.0/users/a%40b/messages", 404),
+    "other action": ("POST", "/v1.0/users/a%40b/mailFolders", 404),
     "slash not encoded": ("POST", "/v1.0/users/a/b%40c/sendMail", 404),
     "nobody": ("POST", "/v1.0/users//sendMail", 404),
     "root": ("GET", "/", 404),

@@ -18,8 +18,9 @@ from smtp_oauth_relay.errors import (
     RelayError,
 )
 from smtp_oauth_relay.header import Message, parse_message
-from smtp_oauth_relay.message import MAX_REQUEST_OCTETS, Rules, compose, is_light
+from smtp_oauth_relay.message import Rules, compose, is_light
 from smtp_oauth_relay.model import (
+    MAX_REQUEST_OCTETS,
     Envelope,
     Origin,
     OutgoingMail,
@@ -175,6 +176,37 @@ def test_what_is_added_counts() -> None:
     """The Bcc field can make a message too large that came in just small enough."""
     with pytest.raises(MessageTooLarge):
         composed(mail_of(2_999_990), "a@x.example", "b@x.example")
+
+
+def test_a_large_message_keeps_its_body_where_it_is() -> None:
+    """A copy of 35 MB would take its time and as much memory again."""
+    rules = Rules("relay.example", max_octets=10_000_000)
+    content = mail_of(3_000_001)
+
+    mail = compose(submission(content, "a@x.example"), rules, NOW)
+
+    assert mail.is_large
+    assert isinstance(mail.rest, memoryview)
+    assert mail.rest.obj is content
+    assert mail.mime + bytes(mail.rest) == TRACE + content
+    with pytest.raises(MessageTooLarge):
+        compose(submission(mail_of(10_000_001), "a@x.example"), rules, NOW)
+
+
+def test_no_repair_makes_a_message_large() -> None:
+    """What goes in one request as it came must not need another permission after a repair."""
+    rules = Rules("relay.example", max_octets=10_000_000)
+    head = USUAL + b"MIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    content = head + b"x" * 70 + b"\r\n"
+    content += (b"x" * 70 + b"=\r\n") * ((2_900_000 - len(content)) // 73)
+    larger = content + (b"x" * 70 + b"=\r\n") * 3_000
+
+    ordinary, large = (
+        compose(submission(each + b"\r\n", "a@x.example"), rules, NOW) for each in (content, larger)
+    )
+
+    assert (ordinary.is_large, ordinary.repairs) == (False, ())
+    assert (large.is_large, large.repairs) == (True, (Repair.QP,))
 
 
 # Time -------------------------------------------------------------------------------------------

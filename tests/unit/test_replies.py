@@ -61,8 +61,18 @@ def test_only_a_temporary_reply_says_try_again(reply: Reply) -> None:
 
 @pytest.mark.parametrize("reply", ALL.values(), ids=ALL)
 def test_who_reads_421_is_not_left_waiting(reply: Reply) -> None:
-    """421 and 221 announce the end of the connection (RFC 5321 §4.2.3), and no other code does."""
-    assert reply.is_last == (reply.code in {221, 421})
+    """421 and 221 announce the end of the connection (RFC 5321 §4.2.3).
+
+    The others that end it are for those with whom no dialogue is possible, and say so.
+    """
+    no_dialogue = {
+        replies.CHUNK_SIZE_WRONG,
+        replies.FAR_TOO_LARGE,
+        replies.NETWORK_REFUSED,
+        replies.NOT_SMTP,
+    }
+
+    assert reply.is_last == (reply.code in {221, 421} or reply in no_dialogue)
 
 
 def test_every_refused_login_reads_the_same() -> None:

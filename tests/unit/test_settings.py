@@ -9,18 +9,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from smtp_oauth_relay import configuration as module
 from smtp_oauth_relay import setting_values as values
-from smtp_oauth_relay import settings as module
+from smtp_oauth_relay.configuration import effective, load, warnings
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.model import Secret
-from smtp_oauth_relay.settings import (
-    ListenAddress,
-    Settings,
-    cautions,
-    effective,
-    load,
-    warnings,
-)
+from smtp_oauth_relay.setting_checks import cautions
+from smtp_oauth_relay.setting_values import ListenAddress
+from smtp_oauth_relay.settings import Settings
 
 VARIABLES = [name.upper() for name in Settings.model_fields]
 ORDINARY = """
@@ -111,12 +107,42 @@ def test_a_size_may_have_a_suffix(text: str, octets: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["999", "3000001", "3.0000001M", "1.5", "1.0005K", "2MB", "2MiB", "M", "-1K", "1e6", "\u0663M"],
+    [
+        "999",
+        "150000001",
+        "3.0000001M",
+        "1.5",
+        "1.0005K",
+        "2MB",
+        "2MiB",
+        "M",
+        "-1K",
+        "1e6",
+        "\u0663M",
+    ],
 )
 def test_a_size_is_a_whole_number_of_octets_within_bounds(text: str) -> None:
     """What Graph would refuse is refused at the start, and not after an upload."""
-    with pytest.raises(SettingsError, match="must be a size in octets from 1000 to 3000000"):
+    with pytest.raises(SettingsError, match="must be a size in octets from 1000 to 150000000"):
         load({"MAX_MESSAGE_SIZE": text}, no_file)
+
+
+@pytest.mark.parametrize("large", ["3000001", "35M", "150M"])
+def test_what_needs_an_upload_is_allowed_with_uploads_only(large: str) -> None:
+    """SIZE announces nothing that Graph would refuse."""
+    uploading = load({"MAX_MESSAGE_SIZE": large, "LARGE_MESSAGES": "upload"}, no_file)
+
+    assert uploading.max_message_size > 3_000_000
+    with pytest.raises(SettingsError, match="more than 3000000, all that fits into one request"):
+        load({"MAX_MESSAGE_SIZE": large}, no_file)
+
+
+def test_uploads_change_the_defaults_that_would_be_too_small() -> None:
+    """One setting is enough to send large mail."""
+    settings = load({"LARGE_MESSAGES": "upload"}, no_file)
+
+    assert (settings.max_message_size, settings.drain_timeout) == (35_000_000, 315)
+    assert settings.uploads
 
 
 @pytest.mark.parametrize(

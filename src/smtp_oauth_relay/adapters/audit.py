@@ -26,6 +26,7 @@ def log_outcome(outcome: Outcome) -> None:
         mailbox=outcome.mail.mailbox if outcome.mail else None,
         recipients=len(submission.envelope.forward_paths),
         octets=len(submission.content),
+        uploaded=(outcome.mail.is_large or None) if outcome.mail else None,
         dkim=(outcome.mail.signed_for or None) if outcome.mail else None,
         repairs=(",".join(outcome.mail.repairs) or None) if outcome.mail else None,
         reply=str(outcome.reply).partition(" id=")[0],

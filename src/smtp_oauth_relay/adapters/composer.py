@@ -51,6 +51,8 @@ class Composer:
     async def compose(self, submission: Submission) -> OutgoingMail:
         """Return the mail for Graph, signed if it is to be.
 
+        Large mail is not: Graph makes another message of the draft and its attachments.
+
         Raises:
             RelayError: as `message.compose` says.
             SigningUnavailable: it must be signed and cannot be.
@@ -59,7 +61,7 @@ class Composer:
         mail = await self._run(
             lambda: compose(submission, self._rules, now), is_light=is_light(submission)
         )
-        if self._keys is None or not can_sign_for(mail.author_domain):
+        if self._keys is None or mail.is_large or not can_sign_for(mail.author_domain):
             return mail
         signer = await self._keys.signer_for(mail.author_domain)
         if signer is None:
@@ -67,7 +69,7 @@ class Composer:
         signed = await self._run(
             lambda: _signed(mail, signer), is_light=len(mail.mime) <= _LIGHT_TO_SIGN_OCTETS
         )
-        require_size(signed, self._rules)
+        require_size(len(signed.mime), self._rules)
         return signed
 
     def close(self) -> None:

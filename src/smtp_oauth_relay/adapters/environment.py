@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from smtp_oauth_relay import settings
+from smtp_oauth_relay import configuration
 from smtp_oauth_relay.settings import Settings
 
 
@@ -13,7 +13,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: with every problem at once.
     """
-    return settings.load(environ, _read_text)
+    return configuration.load(environ, _read_text)
 
 
 def _read_text(path: str) -> str:

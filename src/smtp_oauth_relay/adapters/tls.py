@@ -3,6 +3,7 @@
 import os
 import ssl
 import stat
+import warnings
 from pathlib import Path
 
 from smtp_oauth_relay.errors import SettingsError
@@ -11,13 +12,26 @@ from smtp_oauth_relay.errors import SettingsError
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 
 
-def server_context(cert_file: Path, key_file: Path, ciphers: str) -> ssl.SSLContext:
-    """Return what STARTTLS serves: TLS 1.2 or newer.
+_VERSIONS = {
+    "1.0": ssl.TLSVersion.TLSv1,
+    "1.1": ssl.TLSVersion.TLSv1_1,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
+# What OpenSSL's security level 0, which TLS before 1.2 needs, would let in besides.
+_OLD_CIPHERS = "DEFAULT:!aNULL:!eNULL:!EXPORT:!LOW:!RC4:!MD5"
+
+
+def server_context(
+    cert_file: Path, key_file: Path, ciphers: str, min_version: str = "1.2"
+) -> ssl.SSLContext:
+    """Return what the listeners serve.
 
     Args:
         cert_file: PEM, the leaf first, then its intermediates.
         key_file: PEM, without a passphrase.
         ciphers: an OpenSSL cipher list; empty for OpenSSL's own.
+        min_version: the oldest TLS that is spoken: 1.0, 1.1, 1.2 or 1.3.
 
     Raises:
         SettingsError: a file is missing, unreadable or broken, or the two do not belong together.
@@ -29,8 +43,11 @@ def server_context(cert_file: Path, key_file: Path, ciphers: str) -> ssl.SSLCont
     if problems:
         raise SettingsError(problems)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        context.minimum_version = _VERSIONS[min_version]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    if min_version < "1.2" and "@SECLEVEL" not in ciphers:
+        ciphers = f"{ciphers or _OLD_CIPHERS}:@SECLEVEL=0"
     if ciphers:
         _set_ciphers(context, ciphers)
     _load(context, cert_file, key_file)

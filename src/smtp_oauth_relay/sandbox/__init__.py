@@ -12,19 +12,21 @@ the trusted CA differ.
 
     listener  TLS, connections, resets   front    journal and faults before a service
     entra     tokens                     graph    sendMail
-    control   the same from outside      mime     sender and recipients of a message
+    drafts    large mail                 mime     sender and recipients of a message
+    control   the same from outside
 """
 
 from smtp_oauth_relay.sandbox.certificates import CertificateAuthority, ServerCertificate
 from smtp_oauth_relay.sandbox.directory import Application
 from smtp_oauth_relay.sandbox.faults import Action, Fault, Faults, read_fault
-from smtp_oauth_relay.sandbox.journal import AcceptedMail, RequestSeen
+from smtp_oauth_relay.sandbox.journal import AcceptedMail, AttachedFile, RequestSeen
 from smtp_oauth_relay.sandbox.stand_in import StandIn
 
 __all__ = [
     "AcceptedMail",
     "Action",
     "Application",
+    "AttachedFile",
     "CertificateAuthority",
     "Fault",
     "Faults",

@@ -1,6 +1,10 @@
 """Reads request bodies, never more than allowed."""
 
+import binascii
+
 from aiohttp import web
+
+from smtp_oauth_relay.sandbox.graph_answers import GraphRefusal
 
 
 class BodyTooLong(Exception):
@@ -24,6 +28,22 @@ async def read_body(request: web.BaseRequest, max_octets: int) -> bytes:
             raise BodyTooLong
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def decoded_mime(body: bytes) -> bytes:
+    """Return the message that a body holds in base64, which may be broken into lines.
+
+    Raises:
+        GraphRefusal: it is no base64.
+    """
+    try:
+        return binascii.a2b_base64(body.translate(None, b"\r\n"), strict_mode=True)
+    except binascii.Error:
+        raise GraphRefusal(
+            400,
+            "ErrorMimeContentInvalidBase64String",
+            "Invalid base64 string for MIME content.",
+        ) from None
 
 
 async def drop_body(request: web.BaseRequest) -> None:

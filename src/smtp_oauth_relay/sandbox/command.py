@@ -18,15 +18,19 @@ from pathlib import Path
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
-from smtp_oauth_relay.app import running_relay, with_signals
+from smtp_oauth_relay.adapters.signals import with_signals
+from smtp_oauth_relay.app import running_relay
 from smtp_oauth_relay.errors import StartFailed
 from smtp_oauth_relay.sandbox import applicant
 from smtp_oauth_relay.sandbox.certificates import LOOPBACK_NAMES
-from smtp_oauth_relay.sandbox.directory import Application
+from smtp_oauth_relay.sandbox.directory import MAIL_READ_WRITE, MAIL_SEND, Application
 from smtp_oauth_relay.sandbox.journal import AcceptedMail
 from smtp_oauth_relay.sandbox.stand_in import StandIn
+from smtp_oauth_relay.sandbox.whole_mail import whole
 
-APPLICATION = Application(applicant.TENANT, applicant.CLIENT, applicant.SECRET)
+APPLICATION = Application(
+    applicant.TENANT, applicant.CLIENT, applicant.SECRET, roles=(MAIL_SEND, MAIL_READ_WRITE)
+)
 
 _KEPT_MAILS = 100
 """In memory, for the stand-in's own API; every mail is in the folder."""
@@ -111,7 +115,7 @@ class Inbox:
         self._count += 1
         stamp = mail.received_at.strftime("%Y%m%d-%H%M%S")
         path = self.folder / f"{stamp}-{self._count:04d}-{mail.request_id[:8]}.eml"
-        path.write_bytes(mail.mime)
+        path.write_bytes(whole(mail))
         print(arrival(mail, path), flush=True)
 
 
@@ -121,8 +125,7 @@ def arrival(mail: AcceptedMail, path: Path) -> str:
     sender, to, subject = (readable(header.get(name, "")) for name in ("From", "To", "Subject"))
     sender, to = sender or readable(mail.mailbox), to or readable(", ".join(mail.recipients))
     return (
-        f"Mail    from {sender} to {to}: {subject or '(no subject)'}"
-        f" [{len(mail.mime)} octets] {path}"
+        f"Mail    from {sender} to {to}: {subject or '(no subject)'} [{mail.octets} octets] {path}"
     )
 
 

@@ -3,12 +3,12 @@
 On Graph's port, for whoever can connect to loopback:
 
     GET    /_sandbox/mails                 what was accepted, oldest first, without content
-    GET    /_sandbox/mails/{request_id}    one message as message/rfc822
+    GET    /_sandbox/mails/{request_id}    one message as message/rfc822, its attachments included
     GET    /_sandbox/requests              what was asked, without the Authorization field
     GET    /_sandbox/faults                the plans that still wait: {"entra": […], "graph": […]}
     POST   /_sandbox/faults                plans one, 201:
            {"service": "graph", "fault": {"status": 429, "retry_after": 1},
-            "times": 1, "every": null, "path_contains": null}
+            "times": 1, "every": null, "path_contains": null, "method": null}
     DELETE /_sandbox/faults                forgets all plans, 204
 
 `fault` has the attributes of `faults.Fault`, its `body` as text; only `service` and
@@ -25,6 +25,7 @@ from smtp_oauth_relay.sandbox.bodies import BodyTooLong, read_body
 from smtp_oauth_relay.sandbox.faults import Faults, read_fault
 from smtp_oauth_relay.sandbox.journal import AcceptedMail, Journal, RequestSeen
 from smtp_oauth_relay.sandbox.tracing import json_response
+from smtp_oauth_relay.sandbox.whole_mail import whole
 
 MAX_PLAN_OCTETS = 1_000_000
 PLAN_TYPES: dict[str, tuple[type, ...]] = {
@@ -33,6 +34,7 @@ PLAN_TYPES: dict[str, tuple[type, ...]] = {
     "times": (int, type(None)),
     "every": (int, type(None)),
     "path_contains": (str, type(None)),
+    "method": (str, type(None)),
 }
 
 
@@ -65,7 +67,7 @@ class Control:
     def _content(self, request_id: str) -> web.Response:
         for mail in self._journal.mails():
             if mail.request_id == request_id:
-                return web.Response(body=mail.mime, content_type="message/rfc822")
+                return web.Response(body=whole(mail), content_type="message/rfc822")
         return json_response(404, {"error": "no such mail is kept"}, {})
 
     async def _plan(self, request: web.BaseRequest) -> web.Response:
@@ -103,7 +105,17 @@ def _mail(mail: AcceptedMail) -> dict[str, object]:
         "client_request_id": mail.client_request_id,
         "mailbox": mail.mailbox,
         "recipients": mail.recipients,
-        "octets": len(mail.mime),
+        "octets": mail.octets,
+        "attachments": [
+            {
+                "name": file.name,
+                "content_type": file.content_type,
+                "content_id": file.content_id,
+                "is_inline": file.is_inline,
+                "octets": len(file.content),
+            }
+            for file in mail.attachments
+        ],
         "tenant": mail.tenant,
         "client": mail.client,
         "received_at": mail.received_at.isoformat(),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 MAIL_SEND = "Mail.Send"
+MAIL_READ_WRITE = "Mail.ReadWrite"
 
 
 @dataclass(frozen=True)

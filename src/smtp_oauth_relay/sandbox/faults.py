@@ -119,6 +119,7 @@ class Faults:
         times: int | None = 1,
         every: int | None = None,
         path_contains: str | None = None,
+        method: str | None = None,
     ) -> None:
         """Plan a fault.
 
@@ -129,15 +130,17 @@ class Faults:
             every: each so-many-th matching request meets it, the first ones do not.
             path_contains: only requests whose raw path, still percent-encoded, contains
                 this match; without it all do. `accept_then_reset` sees no path.
+            method: only requests of this HTTP method match; without it all do.
 
         Raises:
             ValueError: a number below 1, or a path for a fault that sees none.
         """
         if min(times or 1, every or 1) < 1 or 0 in (times, every):
             raise ValueError("times and every count from 1")
-        if path_contains and fault.action == "accept_then_reset":
-            raise ValueError("accept_then_reset comes before any path")
-        self._plans.append(_Plan(fault, None if every else times, every or 1, path_contains or ""))
+        if (path_contains or method) and fault.action == "accept_then_reset":
+            raise ValueError("accept_then_reset comes before any path and method")
+        limit = None if every else times
+        self._plans.append(_Plan(fault, limit, every or 1, path_contains or "", method or ""))
 
     def clear(self) -> None:
         """Forget all plans; requests that already met one are not freed."""
@@ -152,23 +155,26 @@ class Faults:
                 "times": plan.left,
                 "every": plan.every if plan.every > 1 else None,
                 "path_contains": plan.path_contains or None,
+                "method": plan.method or None,
             }
             for plan in self._plans
         ]
 
-    def for_request(self, path: str) -> Fault | None:
+    def for_request(self, path: str, method: str = "") -> Fault | None:
         """Return what the request for this raw path meets, and count it."""
-        return self._take(path, is_connection=False) if self._plans else None
+        return self._take(path, method, is_connection=False) if self._plans else None
 
     def for_connection(self) -> Fault | None:
         """Return what a connection meets that was just accepted, and count it."""
-        return self._take("", is_connection=True) if self._plans else None
+        return self._take("", "", is_connection=True) if self._plans else None
 
-    def _take(self, path: str, *, is_connection: bool) -> Fault | None:
+    def _take(self, path: str, method: str, *, is_connection: bool) -> Fault | None:
         due: _Plan | None = None
         for plan in self._plans:
             concerns = (plan.fault.action == "accept_then_reset") == is_connection
             if not concerns or plan.path_contains not in path:
+                continue
+            if plan.method and plan.method != method:
                 continue
             plan.seen += 1
             if due is None and plan.seen % plan.every == 0:
@@ -188,4 +194,5 @@ class _Plan:
     left: int | None
     every: int
     path_contains: str
+    method: str
     seen: int = 0

@@ -56,7 +56,7 @@ class Front:
         path = request.raw_path
         if self._control is not None and path.startswith(CONTROL_PREFIX):
             return await self._control(request)
-        fault = self._faults.for_request(path)
+        fault = self._faults.for_request(path, request.method)
         entry = self._journal.see(RequestSeen(self._name, request.method, path, request.headers))
         if fault is None:
             response = await self._service.answer(request)

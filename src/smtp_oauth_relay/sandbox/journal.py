@@ -11,6 +11,23 @@ Service = Literal["entra", "graph"]
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file that was added to a draft.
+
+    Attributes:
+        name, content_type, is_inline: as the request said.
+        content_id: empty if it has none.
+        content: the octets of the file.
+    """
+
+    name: str
+    content_type: str
+    content_id: str
+    is_inline: bool
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedMail:
     """One message that Graph would now send.
 
@@ -23,6 +40,7 @@ class AcceptedMail:
         client_request_id: what the request said in `client-request-id`.
         recipients: bare `local@domain` of To, Cc, Bcc, in this order, each once.
         received_at: in UTC.
+        attachments: of a draft, in the order in which they were added; `mime` is the draft.
     """
 
     mailbox: str
@@ -33,6 +51,12 @@ class AcceptedMail:
     client_request_id: str | None
     recipients: tuple[str, ...]
     received_at: datetime
+    attachments: tuple[AttachedFile, ...] = ()
+
+    @property
+    def octets(self) -> int:
+        """The length of the message and of the files that were added to it."""
+        return len(self.mime) + sum(len(file.content) for file in self.attachments)
 
 
 @dataclass(frozen=True, slots=True)

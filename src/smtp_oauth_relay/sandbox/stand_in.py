@@ -10,6 +10,7 @@ from typing import Self
 from smtp_oauth_relay.sandbox.certificates import CertificateAuthority
 from smtp_oauth_relay.sandbox.control import Control
 from smtp_oauth_relay.sandbox.directory import Application, Directory
+from smtp_oauth_relay.sandbox.drafts import MAX_MESSAGE_OCTETS
 from smtp_oauth_relay.sandbox.entra import Entra
 from smtp_oauth_relay.sandbox.faults import Faults
 from smtp_oauth_relay.sandbox.front import Front
@@ -44,6 +45,8 @@ class StandIn:
         graph_latency_s: float = 0,
         on_mail: Callable[[AcceptedMail], None] | None = None,
         max_request_octets: int = MAX_REQUEST_OCTETS,
+        max_message_octets: int = MAX_MESSAGE_OCTETS,
+        upload_lifetime_s: float = 3600,
         keep: int | None = None,
     ) -> None:
         """Set the services up; nothing is opened yet.
@@ -57,6 +60,8 @@ class StandIn:
             graph_latency_s: seconds before each 202.
             on_mail: called on the loop with each accepted mail, before the 202.
             max_request_octets: of a sendMail body, base64 as it comes.
+            max_message_octets: of a draft and what was added to it, when it is sent.
+            upload_lifetime_s: seconds for which an upload session lives.
             keep: how many mails and requests to keep in memory, the last ones; `None`
                 for all.
         """
@@ -73,6 +78,8 @@ class StandIn:
             mailboxes=mailboxes,
             mailbox_concurrency=mailbox_concurrency,
             max_request_octets=max_request_octets,
+            max_message_octets=max_message_octets,
+            upload_lifetime_s=upload_lifetime_s,
             latency_s=graph_latency_s,
         )
         self._open = AsyncExitStack()

@@ -10,6 +10,8 @@ from smtp_oauth_relay.replies import Reply
 
 _PARAMETER = re.compile(r"(?P<keyword>[0-9A-Za-z][0-9A-Za-z-]*)(?:=(?P<value>[!-<>-~]+))?")
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 §5
+_SUBMITTER = re.compile(r"<>|(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")  # xtext, RFC 3461 §4
+_BDAT = re.compile(r"(?P<size>[0-9]{1,20})(?P<last> +LAST)?", re.ASCII | re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -51,7 +53,9 @@ def parse_mail(argument: str) -> MailArguments:
     body = parameters.pop("BODY", "7BIT")
     is_utf8 = "SMTPUTF8" in parameters
     has_utf8_value = parameters.pop("SMTPUTF8", None) is not None
-    parameters.pop("AUTH", None)  # RFC 4954 §5: taken, and not trusted
+    submitter = parameters.pop("AUTH", "<>")  # RFC 4954 §5: taken, and not trusted
+    if submitter is None or not _SUBMITTER.fullmatch(submitter):
+        raise Refused(replies.SYNTAX_WRONG)
     if size is None or not _SIZE.fullmatch(size) or has_utf8_value:
         raise Refused(replies.SYNTAX_WRONG)
     if body is None or body.upper() not in ("7BIT", "8BITMIME"):  # RFC 6152 §2
@@ -75,6 +79,18 @@ def parse_rcpt(argument: str, is_utf8: bool) -> str:
         raise Refused(replies.PARAMETER_UNKNOWN)
     _require_ascii_unless(path, is_utf8)
     return path.mailbox
+
+
+def parse_bdat(argument: str) -> tuple[int, bool]:
+    """Return how many octets follow BDAT, and whether they are the last ones (RFC 3030 §2).
+
+    Raises:
+        Refused: where they end cannot be known, so the session is over.
+    """
+    match = _BDAT.fullmatch(argument)
+    if match is None:
+        raise Refused(replies.CHUNK_SIZE_WRONG)
+    return int(match["size"]), match["last"] is not None
 
 
 def _path(argument: str, keyword: str, malformed: Reply) -> Path:

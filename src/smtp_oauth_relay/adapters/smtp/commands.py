@@ -1,16 +1,13 @@
 """What each SMTP command does, and in which order they may come (RFC 5321 §4.1)."""
 
-import ssl
-from dataclasses import dataclass
-from typing import Protocol
-
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters.smtp import sasl
 from smtp_oauth_relay.adapters.smtp.admission import Admission
-from smtp_oauth_relay.adapters.smtp.arguments import Refused, parse_mail, parse_rcpt
-from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
-from smtp_oauth_relay.adapters.smtp.hearing import Answering
-from smtp_oauth_relay.adapters.smtp.session import SmtpSession
+from smtp_oauth_relay.adapters.smtp.arguments import Refused, parse_bdat, parse_mail, parse_rcpt
+from smtp_oauth_relay.adapters.smtp.content import Chunk, ChunkedContent, Content, ContentDecoder
+from smtp_oauth_relay.adapters.smtp.policy import Handler, SessionPolicy
+from smtp_oauth_relay.adapters.smtp.session import Door, SmtpSession
+from smtp_oauth_relay.adapters.smtp.transfer import EXCESS_OCTETS
 from smtp_oauth_relay.adapters.smtp.wire import LineTooLong
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import Envelope, Origin, Principal
@@ -19,57 +16,16 @@ from smtp_oauth_relay.replies import Reply
 MAX_FAILED_LOGINS = 3
 IDLE_BEFORE_AUTH_S = 30.0
 IDLE_AFTER_AUTH_S = 300.0  # RFC 5321 §4.5.3.2.7
-
-
-class Handler(Protocol):
-    """What the relay does behind the protocol; `handler.py` has it."""
-
-    async def sign_in(self, credentials: sasl.Credentials, client: str) -> Principal:
-        """Return who logs in.
-
-        Raises:
-            CredentialsRefused: this login will never work; some time has passed since it came.
-            SignInUnavailable: it may work later.
-        """
-        ...
-
-    def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: ContentDecoder, origin: Origin
-    ) -> Answering | Reply:
-        """Take a whole message over, and return its answer or whoever will have it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPolicy:
-    """What is the same in every session.
-
-    Attributes:
-        hostname: how the relay names itself.
-        greeting: the text after the name in the banner.
-        requires_tls: whether nothing of interest may happen before STARTTLS.
-        max_message_octets: announced as SIZE (RFC 1870).
-        max_recipients: how many RCPT one message may have.
-    """
-
-    hostname: str
-    greeting: str
-    requires_tls: bool
-    max_message_octets: int
-    max_recipients: int
+IDLE_WHEN_CROWDED_S = 10.0
 
 
 class RelaySMTP(SmtpSession):
     """One session with a device: the commands."""
 
     def __init__(
-        self,
-        policy: SessionPolicy,
-        handler: Handler,
-        tls_context: ssl.SSLContext | None,
-        admission: Admission,
+        self, policy: SessionPolicy, handler: Handler, door: Door, admission: Admission
     ) -> None:
-        super().__init__(handler, policy.hostname, policy.greeting, tls_context, admission)
+        super().__init__(handler, policy.hostname, policy.greeting, door, admission)
         self.policy = policy
         self.handler = handler
         self.principal: Principal | None = None
@@ -78,8 +34,10 @@ class RelaySMTP(SmtpSession):
         self._forward_paths: list[str] = []
         self._is_utf8 = False
         self._has_bare_paths = False
+        self._content: Content | None = None
         self.commands = {
             "AUTH": self.smtp_AUTH,
+            "BDAT": self.smtp_BDAT,
             "DATA": self.smtp_DATA,
             "EHLO": self.smtp_EHLO,
             "EXPN": self.smtp_EXPN,
@@ -96,12 +54,16 @@ class RelaySMTP(SmtpSession):
 
     def idle_s(self) -> float:
         """Return how long the client may be silent, in seconds."""
-        return IDLE_BEFORE_AUTH_S if self.principal is None else IDLE_AFTER_AUTH_S
+        usual = IDLE_BEFORE_AUTH_S if self.principal is None else IDLE_AFTER_AUTH_S
+        return min(usual, IDLE_WHEN_CROWDED_S) if self._admission.is_crowded else usual
 
     def reset(self) -> None:
         """Forget the mail transaction."""
         self._reverse_path, self._forward_paths, self._is_utf8 = None, [], False
         self._has_bare_paths = False
+        if self._content is not None:
+            self._content.drop()
+            self._content = None
 
     @property
     def _must_start_tls(self) -> bool:
@@ -119,6 +81,7 @@ class RelaySMTP(SmtpSession):
             "8BITMIME",
             "SMTPUTF8",
             "ENHANCEDSTATUSCODES",
+            "CHUNKING",
         ]
         if self.tls_context is not None and not self.is_encrypted:
             lines.append("STARTTLS")
@@ -201,6 +164,8 @@ class RelaySMTP(SmtpSession):
         mail = parse_mail(argument)
         if mail.size > self.policy.max_message_octets:
             return replies.TOO_LARGE
+        if not self.policy.memory.has_room(mail.size):
+            return replies.NO_MEMORY
         self._reverse_path = mail.reverse_path
         self._is_utf8 = mail.is_utf8
         self._has_bare_paths = "<" not in argument
@@ -209,7 +174,7 @@ class RelaySMTP(SmtpSession):
     async def smtp_RCPT(self, argument: str) -> Reply:
         """Add a recipient."""
         self._require_login()
-        if not self._is_in_transaction:
+        if not self._is_in_transaction or self._content is not None:
             return replies.OUT_OF_ORDER
         forward_path = parse_rcpt(argument, self._is_utf8)
         if len(self._forward_paths) >= self.policy.max_recipients:
@@ -220,35 +185,63 @@ class RelaySMTP(SmtpSession):
 
     async def smtp_DATA(self, argument: str) -> Reply:
         """Take the content and answer for it."""
-        principal = self._require_login()
-        if not self._forward_paths:
+        principal = self._require_recipients()
+        if self._content is not None:
             return replies.OUT_OF_ORDER
         if argument:
             return replies.SYNTAX_WRONG
+        await self.write(replies.START_CONTENT)
+        content = ContentDecoder(self.policy.max_message_octets, self.policy.memory)
+        self._content = content
+        await self.receive(content)
+        return await self._submit(principal, content)
+
+    async def smtp_BDAT(self, argument: str) -> Reply:
+        """Take one chunk of the content, and answer for all of it after the last one (RFC 3030).
+
+        Whatever is wrong, the octets of the chunk are read: they must not be taken for commands.
+        """
+        size, is_last = parse_bdat(argument)
+        if size > self.policy.max_message_octets + EXCESS_OCTETS:
+            return replies.FAR_TOO_LARGE
+        try:
+            principal = self._require_recipients()
+        except Refused:
+            await self.receive(Chunk(size, None))
+            raise
+        if self._content is None:
+            self._content = ChunkedContent(self.policy.max_message_octets, self.policy.memory)
+        content = self._content
+        assert isinstance(content, ChunkedContent)  # noqa: S101 - DATA ends with its reply
+        await self.receive(Chunk(size, content))
+        if is_last:
+            content.finish()
+            return await self._submit(principal, content)
+        if content.is_too_large or content.is_out_of_memory:
+            self.reset()
+            return replies.TOO_LARGE if content.is_too_large else replies.NO_MEMORY
+        return replies.CHUNK_TAKEN
+
+    async def _submit(self, principal: Principal, content: Content) -> Reply:
+        """Hand a whole message on; the transaction is over."""
         paths = self._reverse_path or "", tuple(self._forward_paths)
         envelope, origin = Envelope(*paths, self._has_bare_paths), self._origin()
-        await self.write(replies.START_CONTENT)
-        content = await self._read_content()
+        self._content = None  # it is not the session's any more
         self.reset()
+        if content.is_out_of_memory and not content.is_too_large:
+            return replies.NO_MEMORY
         answer = self.handler.handle_DATA(principal, envelope, content, origin)
         del content  # it can be large, and the answer can take a minute
-        return answer if isinstance(answer, Reply) else await self.reply_of(answer)
+        reply = answer if isinstance(answer, Reply) else await self.reply_of(answer)
+        if reply.code == replies.ACCEPTED.code:
+            self.note_progress()
+        return reply
 
     def _origin(self) -> Origin:
         assert self.session is not None  # noqa: S101 - aiosmtpd sets it with the connection
         protocol = "UTF8SMTP" if self._is_utf8 else "ESMTP"  # RFC 6531 §4.3, RFC 3848
         protocol += "SA" if self.is_encrypted else "A"
         return Origin(self.session.host_name or "", self.peer_address, protocol)
-
-    async def _read_content(self) -> ContentDecoder:
-        content = ContentDecoder(self.policy.max_message_octets)
-        rest = None
-        self.is_over = True  # whatever goes wrong here: what comes next is content and no command
-        while rest is None:
-            rest = content.feed(await self.wait_for_client(self.wire.chunk))
-        self.is_over = False
-        self.wire.give_back(rest)
-        return content
 
     async def smtp_RSET(self, argument: str) -> Reply:
         """Forget the transaction."""
@@ -269,6 +262,12 @@ class RelaySMTP(SmtpSession):
         if self.principal is None:
             raise Refused(replies.AUTH_REQUIRED)
         return self.principal
+
+    def _require_recipients(self) -> Principal:
+        principal = self._require_login()
+        if not self._forward_paths:
+            raise Refused(replies.OUT_OF_ORDER)
+        return principal
 
     # The rest ---------------------------------------------------------------------------------
 

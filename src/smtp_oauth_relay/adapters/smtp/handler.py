@@ -6,7 +6,7 @@ import random
 import uuid
 
 from smtp_oauth_relay.adapters import logs
-from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
+from smtp_oauth_relay.adapters.smtp.content import Content
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
 from smtp_oauth_relay.delivery import Delivery
 from smtp_oauth_relay.errors import CredentialsRefused, MessageTooLarge, SignInUnavailable
@@ -59,11 +59,17 @@ class RelayHandler:
         return principal
 
     def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: ContentDecoder, origin: Origin
+        self, principal: Principal, envelope: Envelope, content: Content, origin: Origin
     ) -> Delivery | Reply:
         """Take a whole message over: 250 only if Graph takes it."""
         submission = Submission(
-            str(uuid.uuid4()), principal, envelope, content.content(), origin, content.repairs
+            str(uuid.uuid4()),
+            principal,
+            envelope,
+            content.content(),
+            origin,
+            content.repairs,
+            content.share,
         )
         if content.is_too_large:
             reason = f"{content.octets} octets, more than MAX_MESSAGE_SIZE"

@@ -4,14 +4,16 @@ import asyncio
 import errno
 import logging
 import socket
-import ssl
 from collections.abc import Sequence
 
 from aiosmtpd.controller import BaseController
 
+from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp.admission import Admission
-from smtp_oauth_relay.adapters.smtp.commands import Handler, RelaySMTP, SessionPolicy
+from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
+from smtp_oauth_relay.adapters.smtp.policy import Handler, SessionPolicy
+from smtp_oauth_relay.adapters.smtp.session import Door
 from smtp_oauth_relay.errors import StartFailed
 from smtp_oauth_relay.setting_values import ListenAddress
 
@@ -27,36 +29,46 @@ _QUESTIONS = {
 }
 
 
+class Apology(asyncio.Protocol):
+    """What a client meets when no session could be made for it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask it to come again."""
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101
+        transport.write(f"{replies.NO_SESSION}\r\n".encode("ascii"))
+        transport.close()
+
+
 class Listener(BaseController):
-    """The SMTP server: it makes a session of each connection.
+    """The SMTP server: it makes a session of each connection that comes in by its door.
 
     Args:
         handler: what the sessions do with logins and messages.
         policy: what is the same in every session.
-        tls_context: `None` if STARTTLS is not offered.
+        door: how clients come in.
         admission: how many sessions there may be.
     """
 
     def __init__(
-        self,
-        handler: Handler,
-        policy: SessionPolicy,
-        tls_context: ssl.SSLContext | None,
-        admission: Admission,
+        self, handler: Handler, policy: SessionPolicy, door: Door, admission: Admission
     ) -> None:
         super().__init__(handler, loop=asyncio.get_running_loop())
         self._policy = policy
-        self._tls_context = tls_context
+        self._door = door
         self._admission = admission
         self._servers: list[asyncio.Server] = []
 
     def factory(self) -> RelaySMTP:
         """Return the protocol of one connection."""
-        return RelaySMTP(self._policy, self.handler, self._tls_context, self._admission)
+        return RelaySMTP(self._policy, self.handler, self._door, self._admission)
 
-    def _factory_invoker(self) -> RelaySMTP:
+    def _factory_invoker(self) -> asyncio.BaseProtocol:  # type: ignore[override]
         """Make a session; aiosmtpd's own would hide an error and leave the client waiting."""
-        return self.factory()
+        try:
+            return self.factory()
+        except Exception as bug:
+            logs.event(logger, logging.ERROR, "session.bug", bug=bug)
+            return Apology()
 
     async def _create_server(self) -> asyncio.AbstractServer:
         raise NotImplementedError("use start(), which serves several addresses")
@@ -84,7 +96,13 @@ class Listener(BaseController):
                 f"cannot listen on {address}: {error.strerror or error}; {question}"
             ) from error
         for port in self.addresses:
-            logs.event(logger, logging.INFO, "listener.started", address=port)
+            logs.event(
+                logger,
+                logging.INFO,
+                "listener.started",
+                address=port,
+                tls="implicit" if self._door.is_encrypted else _offer(self._door),
+            )
 
     async def _serve(self, address: ListenAddress, shares_port: bool) -> asyncio.Server:
         if address.host:
@@ -109,6 +127,10 @@ class Listener(BaseController):
         """Let nobody in any more; sessions go on."""
         for server in self._servers:
             server.close()
+
+
+def _offer(door: Door) -> str:
+    return "starttls" if door.tls_context is not None else "off"
 
 
 def _any_address(port: int, shares_port: bool) -> socket.socket:

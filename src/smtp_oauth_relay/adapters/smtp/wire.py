@@ -4,6 +4,8 @@ import asyncio
 
 CHUNK_OCTETS = 65_536
 
+_CLIENT_HELLO = b"\x16\x03"  # RFC 8446 §5.1: a record of the handshake, of any version
+
 
 class LineTooLong(Exception):
     """A line was longer than allowed; it has been read to its end and dropped.
@@ -15,6 +17,10 @@ class LineTooLong(Exception):
     def __init__(self, start: bytes) -> None:
         super().__init__()
         self.start = start
+
+
+class NotSmtp(Exception):
+    """The client begins with TLS where there is none yet."""
 
 
 class ClientGone(Exception):
@@ -38,18 +44,21 @@ class Wire:
         Raises:
             LineTooLong: more than `max_octets` without the line end.
             ClientGone: the client closed before a whole line came.
+            NotSmtp: it is no line at all, and will not end like one.
         """
-        if self._pending:
-            await asyncio.sleep(
-                0
-            )  # many commands in one packet: the other sessions have turns, too
+        if self._pending:  # many commands in one packet: the other sessions have turns, too
+            await asyncio.sleep(0)
         line = b""
         while (end := self._pending.find(b"\n")) < 0:
             line = (line + self._pending)[: max_octets + 2]  # more is too long: it need not be kept
             self._pending = b""
+            if line.startswith(_CLIENT_HELLO):
+                raise NotSmtp
             self._pending = await self._read()
         line = (line + self._pending[:end])[: max_octets + 2].removesuffix(b"\r")
         self._pending = self._pending[end + 1 :]
+        if line.startswith(_CLIENT_HELLO):
+            raise NotSmtp
         if len(line) > max_octets:
             raise LineTooLong(line[:8])
         return line
@@ -64,6 +73,13 @@ class Wire:
             chunk, self._pending = self._pending, b""
             return chunk
         return await self._read()
+
+    async def take(self) -> bytes:
+        """Return what has come in, perhaps nothing, without a wait."""
+        octets, self._pending = self._pending, b""
+        while self._reader._buffer:  # type: ignore[attr-defined]  # nothing public tells
+            octets += await self._read()
+        return octets
 
     def give_back(self, octets: bytes) -> None:
         """Put octets that belong to the next line or chunk back."""

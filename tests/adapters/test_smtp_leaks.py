@@ -1,0 +1,30 @@
+"""What a client leaves behind when it goes: nothing."""
+
+import asyncio
+import gc
+
+from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
+from smtp_oauth_relay.sandbox import StandIn
+from tests.patience import until
+from tests.serving import serving
+
+
+async def test_a_broken_handshake_leaves_nothing_behind(stand_in: StandIn) -> None:
+    """Who only ever starts TLS and goes needs no login: it must not fill the memory."""
+    async with serving(stand_in) as served:
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            await reader.readline()
+            writer.write(b"EHLO a\r\n")
+            await reader.readuntil(b"250 HELP\r\n")
+            writer.write(b"STARTTLS\r\n")
+            await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+
+        await until(lambda: _sessions() == 0, "every session is forgotten")
+
+
+def _sessions() -> int:
+    gc.collect()
+    return sum(isinstance(each, RelaySMTP) for each in gc.get_objects())
