@@ -118,7 +118,7 @@ class Floor:
         """Close the connections."""
         await self._http.close()
 
-    async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:
         """Send at once and once."""
         content = envelope.content
         assert isinstance(content, bytes)
