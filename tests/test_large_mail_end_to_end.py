@@ -16,6 +16,7 @@ from smtp_oauth_relay.model import MAX_MIME_OCTETS
 from smtp_oauth_relay.sandbox import AttachedFile, Fault, StandIn
 from smtp_oauth_relay.sandbox.whole_mail import whole
 from tests.canary import CONTENT, SECRET
+from tests.patience import until
 from tests.serving import CONTOSO, MAILBOX, RECIPIENT, USER_NAME, Served, serving
 
 SCANNER = replace(CONTOSO, roles=("Mail.Send", "Mail.ReadWrite"))
@@ -226,3 +227,20 @@ async def test_a_token_that_is_refused_is_replaced_and_the_mail_sent_once(relay:
 
     assert reply.startswith("250 ")
     assert [len(mail.attachments) for mail in relay.stand_in.accepted] == [0, 1]
+
+
+@pytest.mark.parametrize("fault", [None, Fault(status=403)], ids=["taken", "refused"])
+async def test_a_large_mail_does_not_stay_with_its_session(
+    relay: Served, fault: Fault | None
+) -> None:
+    """A program that keeps its session does not keep the memory for what it has sent."""
+    if fault is not None:
+        relay.stand_in.graph_faults.add(fault, times=None)
+    memory = relay.running._admission._memory
+    assert memory is not None
+    content = message_with((SCAN, "application/pdf", "a.pdf")).as_bytes()
+    async with relay.logged_in() as dialogue:
+        answer = await dialogue.submit(content, MAILBOX, RECIPIENT)
+
+        assert answer.code == (250 if fault is None else 550)
+        await until(lambda: memory.used == 0, "the memory came back")

@@ -156,7 +156,7 @@ async def test_twenty_megabytes_of_empty_lines_stop_nobody(relay: Served) -> Non
             stops.append(await watch)
             assert answer == FAR_TOO_LARGE
 
-    assert min(stops) < 0.05
+    assert min(stops) < 0.25, "idle it is 3 ms; the stock reader takes seconds"
 
 
 async def longest_stop_s(over: asyncio.Event) -> float:
