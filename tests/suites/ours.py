@@ -157,7 +157,7 @@ def pytest_configure(config: pytest.Config) -> None:
         value = getattr(codes, name)
         if isinstance(value, statuscodes.StatusCode):
             setattr(codes, name, ByCode(*value))
-    aiosmtpd.controller.Controller.factory = _factory
+    aiosmtpd.controller.Controller.factory = _factory  # type: ignore[method-assign]
 
 
 def _factory(self: Any) -> Ours:
@@ -168,4 +168,4 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Take the place of aiosmtplib's test server, which its conftest names."""
     for module in list(sys.modules.values()):
         if getattr(module, "TestSMTPD", None) is not None and hasattr(module, "smtpd_factory"):
-            module.TestSMTPD = Ours
+            module.TestSMTPD = Ours  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """Hands messages to Graph's sendMail over HTTPS."""
 
+from asyncio import sslproto
 from base64 import b64encode
 from collections.abc import Iterator
 
@@ -11,6 +12,11 @@ from smtp_oauth_relay.adapters.graph_http import Endpoint, TrackedBody, exchange
 from smtp_oauth_relay.adapters.outbound import NoCookies, Outbound
 from smtp_oauth_relay.graph_protocol import read_send_answer, send_headers, send_path
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Receipt
+
+TLS_BUFFER_OCTETS = 16 * 1024
+"""For reading, of each connection: asyncio's 256 KiB are more than all else that a small message
+takes while Graph has it. It is set for the whole process, as asyncio lets nobody say it of one
+connection; answers are short, so that it costs nothing."""
 
 KEEPALIVE_S = 15.0
 """How long an idle connection is kept. A request that meets the server's own closing is lost with
@@ -35,6 +41,7 @@ def open_http(outbound: Outbound, endpoint: str, *, connections: int) -> httpx.A
             session has at most one request, and with fewer connections some requests that hang
             would stop all the others.
     """
+    sslproto.SSLProtocol.max_size = TLS_BUFFER_OCTETS
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             ssl=outbound.trust, limit=connections, keepalive_timeout=KEEPALIVE_S

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiosmtplib
 
 sys.path.insert(0, str(Path(__file__).parent))
-from python_smtplib import mail
+from python_smtplib import mail  # type: ignore[import-not-found]
 
 env = os.environ
 

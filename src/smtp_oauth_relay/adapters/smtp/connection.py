@@ -66,6 +66,13 @@ class Connection(SMTP):
         self._is_stopping = False
         self._cutting: asyncio.TimerHandle | None = None
 
+    def __dir__(self) -> list[str]:
+        """Name nothing: aiosmtpd looks at each name of each new session, for hooks nobody has.
+
+        It costs 0.1 ms a session otherwise.
+        """
+        return []
+
     def idle_s(self) -> float:
         """Return how long the client may be silent, in seconds."""
         raise NotImplementedError
