@@ -73,7 +73,7 @@ bench: $(VENV)/.developer ## the relay beside the floor of its stack, as docs/pe
 	$(BIN)/python -m benchmarks --write
 
 growth: $(VENV)/.developer ## a steady load for MINUTES=5, and whether memory grows
-	$(BIN)/python -m benchmarks.growth --minutes $(MINUTES)
+	$(BIN)/python -m benchmarks.growth --minutes $(MINUTES) --write
 
 format: $(VENV)/.developer ## let ruff format and repair what it can
 	$(BIN)/ruff check --fix .

@@ -43,6 +43,7 @@ def write(found: Findings, others: float, docs: Path) -> None:
     shares = profile()
     if shares is not None:
         page.put(docs / "performance.md", "profile", "bench", page.shares_table(shares))
+    page.put(docs / "capacity.md", "capacity", "bench", page.capacity(found))
     mornings = simulation.simulate(8)
     page.put(docs / "capacity.md", "simulation", "bench", simulation.table(mornings))
     simulation.draw(mornings, images)

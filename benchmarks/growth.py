@@ -10,11 +10,11 @@ import asyncio
 import random
 import sys
 import time
-from pathlib import Path
 
 from benchmarks.drawing import lines
 from benchmarks.load import Session, message, trust_of
-from benchmarks.processes import Bench, bench
+from benchmarks.page import put
+from benchmarks.processes import ROOT, Bench, bench
 from benchmarks.scenarios import allow_many_sockets
 
 DEVICES = 12
@@ -80,22 +80,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Look for growth under a steady load.")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=9)
-    parser.add_argument("--draw", type=Path, help="where to write the chart")
+    parser.add_argument("--write", action="store_true", help="write docs/")
     options = parser.parse_args()
     allow_many_sockets()
     with bench("relay", {"send_s": 0.05, "throttle_every": 10, "keep": 50}) as server:
         points, sent = asyncio.run(watch(server, options.minutes, options.seed))
     grows = slope(points) * 1024
-    print(
-        f"{sent} mails in {options.minutes:g} minutes; {points[0][1]:.1f} MiB at first, "
+    sentence = (
+        f"{sent:,} mails in {options.minutes:g} minutes; {points[0][1]:.1f} MiB at first, "
         f"{points[len(points) // 2][1]:.1f} MiB half-way, {points[-1][1]:.1f} MiB at the end; "
         f"slope of the second half: {grows:+.1f} KiB a minute, of at most {MAX_SLOPE_KIB:.0f}"
     )
-    if options.draw:
-        curve = {"resident memory of the relay": [(0.0, 0.0), *points][1:]}
-        options.draw.write_text(
-            lines("Memory under a steady load", "minutes", "MiB", curve), encoding="utf-8"
-        )
+    print(sentence)
+    if options.write:
+        curve = {"resident memory of the relay": points}
+        chart = lines("Memory under a steady load", "minutes", "MiB", curve)
+        (ROOT / "docs/images/bench-growth.svg").write_text(chart, encoding="utf-8")
+        put(ROOT / "docs/performance.md", "growth", "growth", f"`make growth`: {sentence}.")
     return 1 if grows > MAX_SLOPE_KIB else 0
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from benchmarks.drawing import bars, lines, quantiles
 from benchmarks.figures import Figure, number
-from benchmarks.scenarios import Findings
+from benchmarks.scenarios import (
+    IDLE_SESSION,
+    IN_FLIGHT_LARGE,
+    IN_FLIGHT_SMALL,
+    LARGE_COST,
+    SESSION_COST,
+    Findings,
+)
 
 MARKS = "<!-- {} made by `make {}` -->", "<!-- {} end -->"
 
@@ -64,6 +71,28 @@ def circumstances(others: float) -> str:
         f"Python {platform.python_version()}, {ssl.OPENSSL_VERSION.rpartition(' ')[0][:14]}. "
         f"Other programs used {others:.0%} of the cores meanwhile."
     )
+
+
+def capacity(found: Findings) -> str:
+    """Return what one process carries, derived from what was measured."""
+    by_name = {each.what: each.relay for each in found.figures}
+    session_ms = by_name[SESSION_COST]
+    large_ms = by_name[LARGE_COST]
+    idle_kib = by_name[IDLE_SESSION]
+    small_kib = by_name[IN_FLIGHT_SMALL]
+    rows = [
+        "| what | one process of one core |",
+        "| --- | --- |",
+        f"| mails of 4 kB, each on a session of its own | {session_ms:.1f} ms of CPU each: "
+        f"at most {1000 / session_ms:.0f} a second |",
+        f"| scans of 2.9 MB | {large_ms:.0f} ms of CPU each: at most {1000 / large_ms:.0f} "
+        f"a second, {2.9 * 1000 / large_ms:.0f} MB/s |",
+        f"| idle sessions | {idle_kib:.0f} KiB each: 1,000 take {idle_kib * 1000 / 1024:.0f} MiB |",
+        f"| small messages that wait for Graph | {small_kib:.0f} KiB each, with session and "
+        f"connection: 1,000 take {small_kib * 1000 / 1024:.0f} MiB |",
+        f"| scans of 2.9 MB that wait for Graph | {by_name[IN_FLIGHT_LARGE]:.1f} MiB each |",
+    ]
+    return "\n".join(rows)
 
 
 def stops(found: Findings) -> str:

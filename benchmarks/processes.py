@@ -74,8 +74,14 @@ class Process:
         found = json.loads(self._answers.readline())
         total_s = found.pop("cpu_s")
         cpu_s, self._cpu_s = total_s - self._cpu_s, total_s
-        names = ("rss_kib", "peak_kib", "stop_ms", "own_stop_ms")
-        return Used(cpu_s, *(found.pop(name) for name in names), more=found)
+        return Used(
+            cpu_s,
+            rss_kib=found.pop("rss_kib"),
+            peak_kib=found.pop("peak_kib"),
+            stop_ms=found.pop("stop_ms"),
+            own_stop_ms=found.pop("own_stop_ms"),
+            more=found,
+        )
 
     def end(self) -> None:
         """Let it end, and wait for that."""

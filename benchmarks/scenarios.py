@@ -14,6 +14,11 @@ from benchmarks.processes import Bench, bench
 T = TypeVar("T")
 KINDS = ("floor", "relay")
 MICROSOFT = {"token_s": 0.2, "send_s": 0.3}
+SESSION_COST = "CPU of a 4 kB session: TCP, STARTTLS, AUTH, mail, POST"
+LARGE_COST = "2.9 MB over TLS, the whole relaying, CPU"
+IDLE_SESSION = "an idle TLS session, of 1000"
+IN_FLIGHT_SMALL = "a 4 kB message in flight, of 400"
+IN_FLIGHT_LARGE = "a 2.9 MB message in flight, of 40"
 ONE_MAILBOX = "printer@contoso.example"
 MIB = 2**20
 
@@ -102,9 +107,8 @@ def session_cost(it: Scenario) -> None:
             rates[kind].append(result.rate)
     best = {kind: middle(values) for kind, values in costs.items()}
     speed = {kind: middle(values) for kind, values in rates.items()}
-    what = "CPU of a 4 kB session: TCP, STARTTLS, AUTH, mail, POST"
     it.add(
-        Figure(what, "ms", best["relay"], best["floor"], 2.5),
+        Figure(SESSION_COST, "ms", best["relay"], best["floor"], 2.5),
         Figure(
             "… as many as the cores give, no latency", "mails/s", speed["relay"], speed["floor"]
         ),
@@ -130,9 +134,7 @@ def large_mails(it: Scenario) -> None:
             result, costs[kind], _ = it.measure(kind, server, count=10, mails=2, octets=2_900_000)
             rates[kind] = result.rate
     it.add(
-        Figure(
-            "2.9 MB over TLS, the whole relaying, CPU", "ms", costs["relay"], costs["floor"], 35
-        ),
+        Figure(LARGE_COST, "ms", costs["relay"], costs["floor"], 35),
         Figure("… 10 devices with 2 each", "mails/s", rates["relay"], rates["floor"]),
     )
 
@@ -191,7 +193,7 @@ def idle_sessions(it: Scenario) -> None:
             run(_hold(server, trust, 20))
             before = server.server.used().rss_kib
             weights[kind] = (run(_hold(server, trust, 1000)) - before) / 1000
-    it.add(Figure("an idle TLS session, of 1000", "KiB", *_both(weights), 55))
+    it.add(Figure(IDLE_SESSION, "KiB", *_both(weights), 55))
 
 
 async def _hold(server: Bench, trust: ssl.SSLContext, count: int) -> int:
@@ -209,8 +211,8 @@ async def _hold(server: Bench, trust: ssl.SSLContext, count: int) -> int:
 def in_flight(it: Scenario) -> None:
     """Messages that wait for Graph: what each takes in memory."""
     for count, octets, what in (
-        (400, 4_000, "a 4 kB message in flight, of 400"),
-        (40, 2_900_000, "a 2.9 MB message in flight, of 40"),
+        (400, 4_000, IN_FLIGHT_SMALL),
+        (40, 2_900_000, IN_FLIGHT_LARGE),
     ):
         weights: dict[str, float] = {}
         for kind in KINDS:
