@@ -14,13 +14,13 @@ MINUTES = 5
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help sandbox run test test-wheel test-all fuzz soak interop suites bench growth check format image lock clean
+.PHONY: help sandbox run test test-wheel test-all fuzz soak interop suites bench growth check docs format templates image lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
-sandbox: $(VENV)/.installed ## the relay with stand-ins for Microsoft, to try it out: Ctrl-C ends it
-	@exec $(BIN)/smtp-oauth-relay sandbox
+sandbox: $(VENV)/.installed ## the relay with stand-ins for Microsoft, to try it out; LISTEN=0.0.0.0:8025
+	@exec $(BIN)/smtp-oauth-relay sandbox $(if $(LISTEN),--listen $(LISTEN))
 
 run: $(VENV)/.installed ## the relay with the settings of the environment
 	@exec $(BIN)/smtp-oauth-relay serve
@@ -30,6 +30,9 @@ check: $(VENV)/.developer ## every check that runs no test: ruff, mypy, hadolint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
+
+docs: $(VENV)/.developer ## the documentation as a site, in site/: every link is checked, nothing is fetched
+	$(BIN)/zensical build --strict --clean
 
 test: check ## all checks, all tests with coverage, and the tests of the built wheel
 	$(BIN)/pytest --cov --cov-report=term
@@ -52,9 +55,9 @@ test-wheel: $(VENV)/.developer ## build the wheel and run the unit tests on what
 	"$$work/venv/bin/python" -m pytest -q -p no:cacheprovider -o pythonpath= tests/unit
 
 # Each part skips with its reason when something it needs is not installed; with CI=true it fails.
-test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the image; fuzz, TLS scan
+test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the image; fuzz, TLS scan, checkov
 	-@$(MAKE) --no-print-directory $(VENV)/.scanner
-	$(BIN)/pytest -m "clients or browser or image or fuzz or scan"
+	$(BIN)/pytest -m "clients or browser or image or fuzz or scan or checkov"
 
 fuzz: $(VENV)/.developer ## FUZZ_LINES (100000) spoilt lines over real sockets; FUZZ_SEED repeats a run
 	$(BIN)/pytest -m fuzz
@@ -79,6 +82,9 @@ format: $(VENV)/.developer ## let ruff format and repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+templates: $(VENV)/.installed ## write all settings and the version into what deploys the relay
+	$(BIN)/python -m scripts.templates
+
 # HEALTHCHECK is part of Docker's image format only, which Podman and Buildah must be asked for.
 image: ## build the container image with docker, podman or buildah; BUILD_ARGS goes to it
 	@if docker info > /dev/null 2>&1; then build="docker build"; \
@@ -96,7 +102,7 @@ lock: $(VENV)/.developer ## compile requirements*.txt from pyproject.toml; UPGRA
 	$(COMPILE) $(UPGRADE) --group scan -o requirements-scan.txt
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) dist sandbox-mails .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist site .cache sandbox-mails .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment, in three steps; each stamp is written last, so what was interrupted is redone

@@ -131,14 +131,18 @@ async def run(
 
 
 def environ_of(changes: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a program: the few that Python itself needs, and these."""
+    """Return the variables of a program: the few that Python itself needs, and these.
+
+    The status page is off unless they say otherwise: its usual port may be taken.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if name in _INHERITED or name.startswith("COVERAGE")
     }
     source = str(Path(smtp_oauth_relay.__file__).parents[1])
-    return {**kept, "PYTHONPATH": source, "PYTHONWARNINGS": "error", **changes}
+    needed = {"PYTHONPATH": source, "PYTHONWARNINGS": "error", "STATUS_LISTEN": "off"}
+    return {**kept, **needed, **changes}
 
 
 def settings_for(stand_in: StandIn, **changes: str) -> dict[str, str]:
@@ -150,6 +154,7 @@ def settings_for(stand_in: StandIn, **changes: str) -> dict[str, str]:
         "LOG_LEVEL": "DEBUG",
         "SERVER_HOSTNAME": "relay.example",
         "SMTP_LISTEN": "127.0.0.1:0",
+        "STATUS_LISTEN": "127.0.0.1:0",
         "SSL_CERT_FILE": str(stand_in.ca_file),
         "TLS_CERT_FILEPATH": str(certificate.cert_file),
         "TLS_KEY_FILEPATH": str(certificate.key_file),
@@ -161,3 +166,9 @@ async def port_of(relay: Program) -> int:
     """Return the port on which a relay listens, as soon as it does."""
     ready = await relay.line_with("relay.ready")
     return int(ready.partition("addresses=127.0.0.1:")[2].split()[0])
+
+
+async def status_of(relay: Program) -> str:
+    """Return `host:port` of a relay's status page, as soon as it serves."""
+    ready = await relay.line_with("relay.ready")
+    return ready.partition("status=")[2].split()[0]
