@@ -47,6 +47,42 @@ param administratorObjectId string = ''
 param logRetentionDays int = 30
 
 // settings, parameters: `make templates`
+@description('AZURE_KEY_VAULT_URL: the Key Vault with the certificate.')
+param azureKeyVaultUrl string = ''
+
+@description('AZURE_KEY_VAULT_CERT_NAME: the name of the certificate in Key Vault.')
+param azureKeyVaultCertName string = 'smtp-relay'
+
+@description('TLS_RELOAD_INTERVAL: seconds between two looks whether there is a new certificate. Empty: 300.')
+param tlsReloadInterval string = ''
+
+@description('AZURE_TABLES_URL: the look-up Table, with a SAS or without; without one the relay\'s identity opens it.')
+param azureTablesUrl string = ''
+
+@description('AZURE_TABLES_CONNECTION_STRING: the storage account of the look-up Table, instead of a URL.')
+@secure()
+param azureTablesConnectionString string = ''
+
+@description('AZURE_TABLES_NAME: the look-up Table\'s name, beside a connection string. Empty: users.')
+param azureTablesName string = ''
+
+@description('AZURE_TABLES_PARTITION_KEY: the partition of the look-up rows. Empty: user.')
+param azureTablesPartitionKey string = ''
+
+@description('AZURE_TABLES_FORCE_USAGE: whether only those may log in whom a row of the Table names. Empty: false.')
+@allowed([
+  ''
+  'true'
+  'false'
+])
+param azureTablesForceUsage string = ''
+
+@description('AZURE_TABLES_CACHE_TTL: seconds that a row serves before it is read again. Empty: 60.')
+param azureTablesCacheTtl string = ''
+
+@description('DKIM_TABLES_PARTITION_KEY: the partition of the rows with DKIM keys, one for each domain. Empty: dkim.')
+param dkimTablesPartitionKey string = ''
+
 @description('LOG_LEVEL: the least important lines to log; none shows a secret or a message. Empty: INFO.')
 @allowed([
   ''
@@ -100,9 +136,10 @@ param usernameDelimiter string = ''
 @allowed([
   ''
   'file'
+  'keyvault'
   'off'
 ])
-param tlsSource string = ''
+param tlsSource string = 'keyvault'
 
 @description('REQUIRE_TLS: whether devices must start TLS before they may log in. Empty: true.')
 @allowed([
@@ -285,6 +322,15 @@ var tableContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 // What is empty is left out: the relay's own default then holds.
 // settings, variables: `make templates`
 var settings = [
+  { name: 'AZURE_KEY_VAULT_URL', value: keyVault ? vaultUrl : azureKeyVaultUrl }
+  { name: 'AZURE_KEY_VAULT_CERT_NAME', value: azureKeyVaultCertName }
+  { name: 'TLS_RELOAD_INTERVAL', value: tlsReloadInterval }
+  { name: 'AZURE_TABLES_URL', value: lookupTable ? tableUrl : azureTablesUrl }
+  { name: 'AZURE_TABLES_NAME', value: azureTablesName }
+  { name: 'AZURE_TABLES_PARTITION_KEY', value: azureTablesPartitionKey }
+  { name: 'AZURE_TABLES_FORCE_USAGE', value: azureTablesForceUsage }
+  { name: 'AZURE_TABLES_CACHE_TTL', value: azureTablesCacheTtl }
+  { name: 'DKIM_TABLES_PARTITION_KEY', value: dkimTablesPartitionKey }
   { name: 'LOG_LEVEL', value: logLevel }
   { name: 'LOG_FORMAT', value: logFormat }
   { name: 'LOG_ADDRESSES', value: logAddresses }
@@ -331,6 +377,7 @@ var settings = [
   { name: 'DRAIN_TIMEOUT', value: drainTimeout }
 ]
 var secrets = [
+  { name: 'AZURE_TABLES_CONNECTION_STRING', value: azureTablesConnectionString }
   { name: 'DKIM_PRIVATE_KEY', value: dkimPrivateKey }
   { name: 'STATUS_TOKEN', value: statusToken }
 ]
