@@ -152,7 +152,7 @@ def test_variables_are_settings(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_modules_that_are_named_exist(page: str) -> None:
     """Who is sent to a module must find it."""
-    files = [f"/{path.relative_to(ROOT).as_posix()}" for path in ROOT.glob("[st]*/**/*.py")]
+    files = [f"/{path.relative_to(ROOT).as_posix()}" for path in ROOT.glob("[bst]*/**/*.py")]
 
     named = set(re.findall(r"[\w/]+\.py\b", PAGES[page]))
 
