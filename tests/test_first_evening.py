@@ -18,6 +18,7 @@ from smtp_oauth_relay.checks.examination import Asked, examine
 from smtp_oauth_relay.findings import Finding, State
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.sandbox import Fault, StandIn
+from smtp_oauth_relay.vitals import RENEW_CERTIFICATE
 from tests import processes
 from tests.asking import ask
 from tests.canary import SECRET, WRONG_SECRET
@@ -75,7 +76,7 @@ async def test_an_expired_certificate(stand_in: StandIn, log: io.StringIO, tmp_p
     assert "alert certificate expired" in log.getvalue()
     assert cure("certificate-expired") in log.getvalue()
     assert "The certificate expired on" in shown
-    assert "Put a new one in its place" in shown
+    assert RENEW_CERTIFICATE in shown
     assert "has expired on" in failure.text
     assert failure.cure.startswith("Renew it")
 
