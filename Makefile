@@ -19,8 +19,8 @@ MINUTES = 5
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
-sandbox: $(VENV)/.installed ## the relay with stand-ins for Microsoft, to try it out: Ctrl-C ends it
-	@exec $(BIN)/smtp-oauth-relay sandbox
+sandbox: $(VENV)/.installed ## the relay with stand-ins for Microsoft, to try it out; LISTEN=0.0.0.0:8025
+	@exec $(BIN)/smtp-oauth-relay sandbox $(if $(LISTEN),--listen $(LISTEN))
 
 run: $(VENV)/.installed ## the relay with the settings of the environment
 	@exec $(BIN)/smtp-oauth-relay serve

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from smtp_oauth_relay.message import Rules, compose
 from smtp_oauth_relay.model import Envelope, Principal, Secret, Submission
 
-LIMITS_US = {"4 kB": 500, "3 MB": 5_000}
+LIMITS_US = {"4 kB": 500, "3 MB": 7_500}
 NOW = datetime(2026, 11, 23, 8, 15, tzinfo=UTC)
 RULES = Rules("relay.contoso.com")
 PATHS = ("office@contoso.com", "archive@contoso.com")

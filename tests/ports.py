@@ -1,6 +1,7 @@
 """Entra ID and Graph as the use case sees them: two ports, scripted step by step."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -129,7 +130,9 @@ class Graph:
         """The mails that went out."""
         return [post.mail for post in self.posts if post.step.takes]
 
-    async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
+    async def send(
+        self, mail: OutgoingMail, token: BearerToken, *, deadline: float = math.inf
+    ) -> Receipt:
         """Meet one request."""
         step = self._steps.pop(0) if self._steps else ACCEPT
         began = asyncio.get_running_loop().time()

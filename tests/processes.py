@@ -150,6 +150,7 @@ def settings_for(stand_in: StandIn, **changes: str) -> dict[str, str]:
         "LOG_LEVEL": "DEBUG",
         "SERVER_HOSTNAME": "relay.example",
         "SMTP_LISTEN": "127.0.0.1:0",
+        "STATUS_LISTEN": "127.0.0.1:0",
         "SSL_CERT_FILE": str(stand_in.ca_file),
         "TLS_CERT_FILEPATH": str(certificate.cert_file),
         "TLS_KEY_FILEPATH": str(certificate.key_file),
@@ -161,3 +162,9 @@ async def port_of(relay: Program) -> int:
     """Return the port on which a relay listens, as soon as it does."""
     ready = await relay.line_with("relay.ready")
     return int(ready.partition("addresses=127.0.0.1:")[2].split()[0])
+
+
+async def status_of(relay: Program) -> str:
+    """Return `host:port` of a relay's status page, as soon as it serves."""
+    ready = await relay.line_with("relay.ready")
+    return ready.partition("status=")[2].split()[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.adapters.running import RunningRelay
+from smtp_oauth_relay.adapters.status import Annex
 from smtp_oauth_relay.app import running_relay
 from smtp_oauth_relay.sandbox import Application, StandIn
 from tests.canary import CONTENT, SECRET
@@ -95,11 +96,14 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(stand_in: StandIn, **changes: str) -> AsyncIterator[Served]:
+async def serving(
+    stand_in: StandIn, annex: Annex | None = None, /, **changes: str
+) -> AsyncIterator[Served]:
     """Run a relay on a free port of loopback while the context is open.
 
     Args:
         stand_in: open; the relay is led to it and trusts it.
+        annex: further pages beside the status page.
         changes: settings by variable, where they differ from the usual ones.
     """
     certificate = stand_in.certificates.issue()
@@ -109,6 +113,7 @@ async def serving(stand_in: StandIn, **changes: str) -> AsyncIterator[Served]:
             "GRAPH_ENDPOINT": stand_in.graph_endpoint,
             "SERVER_HOSTNAME": "relay.example",
             "SMTP_LISTEN": "127.0.0.1:0",
+            "STATUS_LISTEN": "127.0.0.1:0",
             "TLS_CERT_FILEPATH": str(certificate.cert_file),
             "TLS_KEY_FILEPATH": str(certificate.key_file),
             **changes,
@@ -116,6 +121,6 @@ async def serving(stand_in: StandIn, **changes: str) -> AsyncIterator[Served]:
     )
     outbound = read_outbound({"SSL_CERT_FILE": str(stand_in.ca_file)})
     trust = ssl.create_default_context(cafile=stand_in.ca_file)
-    async with running_relay(settings, outbound) as running:
+    async with running_relay(settings, outbound, annex) as running:
         port = int(running.addresses[0].rpartition(":")[2])
         yield Served(running, stand_in, port, trust)

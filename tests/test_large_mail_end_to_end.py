@@ -16,6 +16,7 @@ from smtp_oauth_relay.model import MAX_MIME_OCTETS
 from smtp_oauth_relay.sandbox import AttachedFile, Fault, StandIn
 from smtp_oauth_relay.sandbox.whole_mail import whole
 from tests.canary import CONTENT, SECRET
+from tests.dialogue import stuffed
 from tests.patience import until
 from tests.serving import CONTOSO, MAILBOX, RECIPIENT, USER_NAME, Served, serving
 
@@ -227,6 +228,25 @@ async def test_a_token_that_is_refused_is_replaced_and_the_mail_sent_once(relay:
 
     assert reply.startswith("250 ")
     assert [len(mail.attachments) for mail in relay.stand_in.accepted] == [0, 1]
+
+
+async def test_a_scanner_that_gives_up_and_comes_again_gets_one_copy(
+    relay: Served, log: io.StringIO
+) -> None:
+    """Uploads take longer than some devices wait: the second attempt waits for the first one."""
+    message = message_with((SCAN[:4_000_000], "application/pdf", "a.pdf")).as_bytes()
+    relay.stand_in.graph_faults.add(Fault(latency_s=1.5), path_contains="/send")
+    async with relay.logged_in() as impatient:
+        await impatient.begin(MAILBOX, RECIPIENT)
+        await impatient.send(stuffed(message))
+        await until(lambda: len(relay.stand_in.requests) > 2, "the draft")
+        impatient.reset()
+
+    reply = await asyncio.to_thread(submit, relay, message)
+
+    assert reply.startswith("250 ")
+    assert len(relay.stand_in.accepted) == 1
+    assert log.getvalue().count(" joined=") == 1
 
 
 @pytest.mark.parametrize("fault", [None, Fault(status=403)], ids=["taken", "refused"])

@@ -15,10 +15,11 @@ import pytest
 
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay.sandbox import Fault, StandIn, applicant
+from tests.asking import ask
 from tests.canary import SECRET
 from tests.dialogue import Dialogue, stuffed
 from tests.patience import until
-from tests.processes import Program, port_of, program, run, settings_for
+from tests.processes import Program, port_of, program, run, settings_for, status_of
 from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, USER_NAME, as_sent
 
 STOPPING = "421 4.3.2 The relay is shutting down, try again"
@@ -174,8 +175,8 @@ async def test_a_closed_standard_output_stops_no_mail(stand_in: StandIn) -> None
 
 async def test_a_healthcheck(stand_in: StandIn) -> None:
     """The container's probe reads the relay's own settings."""
-    async with relay_program(stand_in) as (relay, port):
-        environ = {"SMTP_LISTEN": f"127.0.0.1:{port}"}
+    async with relay_program(stand_in) as (relay, _):
+        environ = {"STATUS_LISTEN": await status_of(relay)}
 
         healthy = await run("healthcheck", environ=environ)
         relay.send_signal(signal.SIGTERM)
@@ -184,6 +185,26 @@ async def test_a_healthcheck(stand_in: StandIn) -> None:
 
     assert healthy == (0, "")
     assert dead == (1, "")
+
+
+async def test_a_stop_is_told_to_load_balancers_first(stand_in: StandIn) -> None:
+    """They stop sending devices while the last messages are answered, and metrics go on."""
+    stand_in.graph_faults.add(Fault(action="hang"))
+    async with relay_program(stand_in, DRAIN_TIMEOUT="60") as (relay, port):
+        address = await status_of(relay)
+        before = await ask(address, "/readyz")
+        busy = await device(stand_in, port)
+        await sending(busy, stand_in)
+
+        relay.send_signal(signal.SIGTERM)
+        await relay.line_with("relay.stopping")
+        during = [await ask(address, path) for path in ("/readyz", "/healthz", "/metrics")]
+
+        await busy.close()
+    assert (before.status, before.text) == (200, "ready\n")
+    assert [answer.status for answer in during] == [503, 200, 200]
+    assert during[0].text == "not ready: the relay is stopping\n"
+    assert "smtp_oauth_relay_ready 0.0" in during[2].text
 
 
 async def test_a_test_mail(stand_in: StandIn) -> None:

@@ -96,8 +96,8 @@ class _Draft:
     is_proper: bool = True
 
     @property
-    def is_empty(self) -> bool:
-        return not (self.bare or self.angles)
+    def is_entry(self) -> bool:
+        return bool(self.angles or "".join(self.bare).strip(_BLANKS))
 
 
 def parse_list(value: str) -> AddressList:
@@ -119,11 +119,12 @@ def parse_list(value: str) -> AddressList:
             group, number, is_open = _FOLD.sub("", text), number + 1, True
         else:
             entries += _entries(draft, text, group, number if is_open else 0)
-            is_proper &= piece == "," or is_open
+            is_proper &= (piece == "," or is_open) and (draft.is_proper or draft.is_entry)
         if piece == ";":
             group, is_open = "", False
         draft = _Draft(end)
     entries += _entries(draft, value[draft.start :].strip(_BLANKS), group, number if is_open else 0)
+    is_proper &= draft.is_proper or draft.is_entry  # a comment without end hides what follows
     return AddressList(tuple(entries), is_proper and not is_open)
 
 
@@ -175,11 +176,9 @@ def _take(draft: _Draft, kind: str, token: str) -> None:
 
 def _entries(draft: _Draft, text: str, group: str, number: int) -> list[Entry]:
     """Return the entry that was read, if there is anything in it."""
-    if draft.is_empty:
+    if not draft.is_entry:
         return []
     bare = "".join(draft.bare)
-    if not draft.angles and not bare.strip(_BLANKS):
-        return []
     mailbox = _mailbox_of_entry(bare, draft.angles)
     return [Entry(text, mailbox, _is_proper(draft, bare, mailbox), group, number)]
 

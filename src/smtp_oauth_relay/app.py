@@ -7,6 +7,7 @@ import secrets
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import httpx
 
@@ -17,10 +18,12 @@ from smtp_oauth_relay.adapters.composer import Composer
 from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
-from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.graph import GraphMailSender
+from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
 from smtp_oauth_relay.adapters.machine import host_name, memory_octets
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
+from smtp_oauth_relay.adapters.pulse import Parts, certificate_in
 from smtp_oauth_relay.adapters.running import RunningRelay
 from smtp_oauth_relay.adapters.signals import with_signals
 from smtp_oauth_relay.adapters.smtp.admission import Admission
@@ -29,6 +32,7 @@ from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
 from smtp_oauth_relay.adapters.smtp.policy import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.session import Door
+from smtp_oauth_relay.adapters.status import Annex, StatusPages, Subject
 from smtp_oauth_relay.adapters.tls import server_context
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
@@ -116,8 +120,15 @@ def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 @asynccontextmanager
-async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator[RunningRelay]:
+async def running_relay(
+    settings: Settings, outbound: Outbound, annex: Annex | None = None
+) -> AsyncIterator[RunningRelay]:
     """Serve while the context is open.
+
+    Args:
+        settings: see there.
+        outbound: the trust and the proxies.
+        annex: further pages beside the status page.
 
     Raises:
         SettingsError: the certificate or the DKIM key cannot be used.
@@ -144,7 +155,8 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
         if settings.uploads:
             uploader = _uploader(settings, outbound, http)
             parts.push_async_callback(uploader.aclose)
-        relay = _relay(settings, tokens, composer, sender, uploader)
+        pacing, ledger = Pacing(settings.graph_mailbox_concurrency), Ledger(secrets.token_bytes(32))
+        relay = _relay(settings, tokens, composer, sender, uploader, pacing, ledger)
         memory = _memory_budget(settings)
         admission = Admission(
             settings.max_sessions, settings.max_sessions_per_ip, settings.client_networks, memory
@@ -158,6 +170,16 @@ async def running_relay(settings: Settings, outbound: Outbound) -> AsyncIterator
             await listener.start(addresses)
             listeners.append(listener)
         running = RunningRelay(listeners, admission, relay)
+        certificate = await certificate_in(settings.tls_cert_filepath) if tls_context else None
+        numbers = Parts(
+            *(admission, relay, pacing, ledger, tokens),
+            settings.max_sessions,
+            memory,
+            certificate,
+        )
+        subject = Subject(policy.hostname, running.addresses, partial(numbers.vitals, running))
+        pages = StatusPages(settings, subject, annex)
+        running.status_addresses = await parts.enter_async_context(pages.serving())
         try:
             yield running
         finally:
@@ -181,8 +203,9 @@ def _relay(
     composer: Composer,
     sender: MailSender,
     uploader: MailSender | None,
+    pacing: Pacing,
+    ledger: Ledger,
 ) -> Relay:
-    pacing = Pacing(settings.graph_mailbox_concurrency)
     courier = Courier(
         tokens,
         sender,
@@ -204,7 +227,6 @@ def _relay(
         frozenset(settings.allowed_tenants),
         frozenset(settings.allowed_clients),
     )
-    ledger = Ledger(secrets.token_bytes(32))
     shares = Shares(settings.max_sessions)
     return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy, large_courier)
 
@@ -250,7 +272,13 @@ async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
     async with running_relay(settings, outbound) as relay:
         gc.collect()
         gc.freeze()  # what is loaded now stays: to look through it again would stop the loop
-        logs.event(logger, logging.INFO, "relay.ready", addresses=list(relay.addresses))
+        logs.event(
+            logger,
+            logging.INFO,
+            "relay.ready",
+            addresses=relay.addresses,
+            status=relay.status_addresses or None,
+        )
         name = await signals.get()
         logs.event(logger, logging.INFO, "relay.stopping", signal=name)
         draining = asyncio.create_task(relay.stop(settings.drain_delay, settings.drain_timeout))

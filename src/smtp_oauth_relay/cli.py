@@ -1,28 +1,40 @@
-"""The commands: what an administrator types, and the exit statuses (sysexits.h)."""
+"""What an administrator types: finds the command, runs it, and tells what ended it."""
 
 import argparse
-import asyncio
 import logging
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay.adapters import logs
-from smtp_oauth_relay.errors import SettingsError, StartFailed, UserNameMalformed
-from smtp_oauth_relay.login import DELIMITERS, parse_user_name, short_user_name
-
-EX_OK = 0
-EX_FAILED = 1
-EX_USAGE = 64
-EX_UNAVAILABLE = 69
-EX_SOFTWARE = 70
-EX_TEMPFAIL = 75
-EX_CONFIG = 78
-EX_INTERRUPTED = 130
+from smtp_oauth_relay.commands import (
+    check,
+    completion,
+    healthcheck,
+    sandbox,
+    send_test,
+    serve,
+    username,
+)
+from smtp_oauth_relay.commands.exits import (
+    EX_CONFIG,
+    EX_INTERRUPTED,
+    EX_SOFTWARE,
+    EX_UNAVAILABLE,
+)
+from smtp_oauth_relay.commands.parsing import Parser, add_env_file
+from smtp_oauth_relay.errors import SettingsError, StartFailed
 
 logger = logging.getLogger(__name__)
+
+COMMANDS = {
+    "serve": (serve.describe, "run the relay (the default)"),
+    "check": (check.describe, "find out what is wrong, and what to do about it"),
+    "sandbox": (sandbox.describe, "try the relay out, with stand-ins for Microsoft"),
+    "send-test": (send_test.describe, "send one mail through a running relay"),
+    "username": (username.describe, "shorten a user name, or read a short one"),
+    "healthcheck": (healthcheck.describe, "exit 0 if the relay on this machine answers"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; `None` for those of the process.
     """
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         status: int = options.run(options)
     except SettingsError as error:
@@ -51,145 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def build_parser() -> argparse.ArgumentParser:
+    """Return what understands the command line."""
+    parser = Parser(
         prog="smtp-oauth-relay",
         description="Takes mail from devices over SMTP and sends it through Microsoft Graph.",
         epilog="Without a command the relay is served. Its settings are environment variables.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.set_defaults(run=_serve)
+    add_env_file(parser, default=None)
+    parser.set_defaults(run=serve.run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    commands.add_parser("serve", help="run the relay (the default)").set_defaults(run=_serve)
-    _describe_sandbox(
-        commands.add_parser("sandbox", help="try the relay out, with stand-ins for Microsoft")
+    for name, (describe, summary) in COMMANDS.items():
+        describe(commands.add_parser(name, help=summary))
+    completion.describe(
+        commands.add_parser("completion", help="make the shell complete commands and options"),
+        parser,
     )
-    _describe_send_test(
-        commands.add_parser("send-test", help="send one mail through a running relay")
-    )
-    _describe_username(
-        commands.add_parser("username", help="shorten a user name, or read a short one")
-    )
-    health = commands.add_parser("healthcheck", help="exit 0 if the relay on this machine answers")
-    health.set_defaults(run=_healthcheck)
     return parser
-
-
-# The modules that a command needs are imported with the command: a health check, which runs every
-# half minute, must not load what the server needs.
-
-
-def _serve(_: argparse.Namespace) -> int:
-    from smtp_oauth_relay import app
-
-    cut = app.serve(os.environ)
-    return EX_TEMPFAIL if cut else EX_OK
-
-
-def _describe_sandbox(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Run the relay with stand-ins for Entra ID and Microsoft Graph on this machine. There is"
-        " nothing to configure, nothing leaves the machine, and the mails are kept as files."
-    )
-    parser.add_argument(
-        "--listen",
-        default="127.0.0.1:8025",
-        metavar="HOST:PORT",
-        help="where devices connect (default: %(default)s; for a printer: 0.0.0.0:8025)",
-    )
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("sandbox-mails"),
-        help="where the mails are put (default: %(default)s)",
-    )
-    parser.set_defaults(run=_sandbox)
-
-
-def _sandbox(options: argparse.Namespace) -> int:
-    from smtp_oauth_relay.sandbox.command import run_sandbox
-
-    asyncio.run(run_sandbox(os.environ, options.listen, options.folder))
-    return EX_OK
-
-
-def _describe_send_test(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Send one mail through a running relay, as a device would, and say what each step means."
-        " Without options: through the sandbox."
-    )
-    parser.add_argument("--host", default="localhost", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=8025, help="default: %(default)s")
-    parser.add_argument("--user", help="tenant@client (default: the sandbox's)")
-    parser.add_argument(
-        "--password-stdin",
-        action="store_true",
-        help="read the client secret from standard input (default: the sandbox's)",
-    )
-    parser.add_argument(
-        "--from", dest="sender", metavar="ADDRESS", help="in whose name (default: the sandbox's)"
-    )
-    parser.add_argument(
-        "--to", dest="recipient", metavar="ADDRESS", help="to whom (default: the sandbox's)"
-    )
-    parser.add_argument("--ca-file", type=Path, help="trust this certificate authority (PEM)")
-    parser.set_defaults(run=_send_test)
-
-
-def _send_test(options: argparse.Namespace) -> int:
-    from smtp_oauth_relay.adapters.smtp import probe
-    from smtp_oauth_relay.sandbox import applicant
-
-    password = sys.stdin.readline().rstrip("\r\n") if options.password_stdin else applicant.SECRET
-    mail = probe.TestMail(
-        options.host,
-        options.port,
-        options.user or applicant.USER_NAME,
-        password,
-        options.sender or applicant.SENDER,
-        options.recipient or applicant.RECIPIENT,
-        options.ca_file,
-    )
-    return EX_OK if probe.send_test(mail, print) else EX_FAILED
-
-
-def _describe_username(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Devices with short fields can use the short form of a user name: 45 characters for 73."
-    )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    encode = actions.add_parser("encode", help="print the short form")
-    encode.add_argument("tenant", help="tenant id (UUID) or domain name")
-    encode.add_argument("client", help="application (client) id (UUID)")
-    decode = actions.add_parser("decode", help="print the ids that a user name stands for")
-    decode.add_argument("name", help="a user name in any form")
-    for action, run in ((encode, _encode_username), (decode, _decode_username)):
-        action.add_argument("--delimiter", choices=DELIMITERS, default="@")
-        action.set_defaults(run=run)
-
-
-def _encode_username(options: argparse.Namespace) -> int:
-    try:
-        print(short_user_name(options.tenant, options.client, options.delimiter))
-    except UserNameMalformed as error:
-        print(f"smtp-oauth-relay: {error.reason}", file=sys.stderr)
-        return EX_USAGE
-    return EX_OK
-
-
-def _decode_username(options: argparse.Namespace) -> int:
-    try:
-        tenant, client = parse_user_name(options.name, options.delimiter)
-    except UserNameMalformed as error:
-        print(f"smtp-oauth-relay: {error.reason}", file=sys.stderr)
-        return EX_USAGE
-    print(f"tenant {tenant}\nclient {client}")
-    return EX_OK
-
-
-def _healthcheck(_: argparse.Namespace) -> int:
-    from smtp_oauth_relay.adapters.environment import read_settings
-    from smtp_oauth_relay.adapters.smtp import probe
-
-    address = read_settings(os.environ).smtp_listen[0]
-    return EX_OK if probe.is_healthy(address.host, address.port) else EX_FAILED

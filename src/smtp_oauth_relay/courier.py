@@ -6,6 +6,7 @@ another token (401). Everything else is the client's to decide, who reads 4yz.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from typing import Protocol
@@ -49,8 +50,16 @@ class TokenSource(Protocol):
 class MailSender(Protocol):
     """Where mail goes: Graph."""
 
-    async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
+    async def send(
+        self, mail: OutgoingMail, token: BearerToken, *, deadline: float = math.inf
+    ) -> Receipt:
         """Hand one message to Graph, once.
+
+        Args:
+            mail: what to send.
+            token: authorises it.
+            deadline: on the loop's clock. Who sends knows best what a cut means, and so gives up
+                by itself a moment before.
 
         Raises:
             DeliveryFailed: one of its subclasses. After `Throttled`, `GraphUnreachable` and
@@ -88,7 +97,14 @@ class Courier:
         self._reserve_s = min(request_s, deadline_s / 2)
         self._jitter = jitter
 
-    async def deliver(self, mail: OutgoingMail, principal: Principal, effort: Effort) -> Receipt:
+    async def deliver(
+        self,
+        mail: OutgoingMail,
+        principal: Principal,
+        effort: Effort,
+        *,
+        began: float | None = None,
+    ) -> Receipt:
         """Bring a message to Graph within the deadline.
 
         No request begins so late that the deadline would cut it: what is cut may have been sent.
@@ -97,13 +113,16 @@ class Courier:
             mail: what to send.
             principal: who sends.
             effort: where to note what it cost.
+            began: when the client began to wait, on the loop's clock; `None` for now.
 
         Raises:
             DeliveryFailed: one of its subclasses.
         """
         started = asyncio.get_running_loop().time()
-        deadline = started + self._deadline_s
+        deadline = (started if began is None else began) + self._deadline_s
         latest = deadline - self._reserve_s
+        if started > latest:
+            raise Throttled("the relay was too busy to compose the message in time")
         token = await self._token(principal, latest)
         effort.is_token_cached = token.is_cached
         mailbox = (principal.tenant, principal.client, mail.mailbox.casefold())
@@ -154,7 +173,7 @@ class Courier:
         effort.attempts += 1
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._sender.send(mail, token)
+                return await self._sender.send(mail, token, deadline=deadline)
         except TimeoutError as error:
             raise OutcomeUnknown("no answer from Graph within the deadline") from error
         finally:

@@ -20,6 +20,7 @@ class Delivery:
 
     Attributes:
         submission: what the client handed over, until it is over.
+        started: when, on the loop's clock in seconds.
         effort: what it has cost so far.
         task: does the work; belongs to the use case. Gone when the reply was given: it has the
             outcome, and the outcome the message.
@@ -31,7 +32,7 @@ class Delivery:
         self.submission = submission
         self.effort = Effort()
         self._ledger = ledger
-        self._started = asyncio.get_running_loop().time()
+        self.started = asyncio.get_running_loop().time()
         self._mail: OutgoingMail | None = None
         self._name: bytes | None = None
         self._earlier: Entry | None = None
@@ -76,7 +77,7 @@ class Delivery:
             submission.principal,
             mail.mailbox,
             submission.envelope.forward_paths,
-            submission.content,
+            mail.fingerprint,
         )
         self._earlier = self._ledger.claim(self._name)
         if self._is_gone:
@@ -100,7 +101,7 @@ class Delivery:
             error,
             bug,
             self.effort,
-            took_s=asyncio.get_running_loop().time() - self._started,
+            took_s=asyncio.get_running_loop().time() - self.started,
             same_as=earlier.id if isinstance(earlier, Taken | Running) else "",
             is_possible_duplicate=isinstance(earlier, Unknown),
             is_cut=is_cut,

@@ -14,7 +14,7 @@ from smtp_oauth_relay.encoded_content import ENCODINGS, EncodedContent
 from smtp_oauth_relay.errors import MessageTooLarge, UploadImpossible
 from smtp_oauth_relay.header import Message, parse_message
 from smtp_oauth_relay.mime_parameters import parse_parameterised
-from smtp_oauth_relay.mime_structure import Part, read_structure
+from smtp_oauth_relay.mime_structure import Part, read_structure, searchable
 
 MAX_MESSAGE_OCTETS = 150_000_000
 """The most that an administrator of Exchange Online can allow; 35 MB is what is set at first."""
@@ -116,7 +116,9 @@ def take_apart(header_section: bytes, rest: bytes | memoryview, max_draft_octets
     octets = len(header_section) + len(rest)
     if octets > MAX_MESSAGE_OCTETS:
         raise MessageTooLarge("more than Exchange Online sends")
-    content = _searchable(rest)
+    if octets <= max_draft_octets:  # with little room left in one request
+        return LargeMail(b"".join([header_section, rest]), ())
+    content = searchable(rest)
     parts = read_structure(header_section, content, len(content) - len(rest))
     _refuse_protected(parts)
     taken = _chosen(octets, parts, max_draft_octets)
@@ -124,13 +126,6 @@ def take_apart(header_section: bytes, rest: bytes | memoryview, max_draft_octets
     if len(draft) > max_draft_octets:
         raise UploadImpossible("without its attachments it is still larger than one request")
     return LargeMail(draft, tuple(_attachment(content, parts, number) for number in taken))
-
-
-def _searchable(rest: bytes | memoryview) -> bytes:
-    """Return octets that end with these; a view has no `find`, but what it is a view of has."""
-    if isinstance(rest, memoryview) and isinstance(rest.obj, bytes):
-        return rest.obj
-    return bytes(rest)
 
 
 def _refuse_protected(parts: Sequence[Part]) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from smtp_oauth_relay.addresses import key_of
 from smtp_oauth_relay.model import Principal, Receipt
 from smtp_oauth_relay.outcome import Outcome
 
@@ -90,17 +91,24 @@ class Ledger:
         return sum(len(mail.entries) for mail in self._mails.values())
 
     def name(
-        self, principal: Principal, mailbox: str, forward_paths: Iterable[str], content: bytes
+        self, principal: Principal, mailbox: str, forward_paths: Iterable[str], fingerprint: bytes
     ) -> bytes:
-        """Return what two submissions have in common only if they are the same mail."""
+        """Return what two submissions have in common only if they are the same mail.
+
+        Args:
+            principal: who sends.
+            mailbox: in whose name.
+            forward_paths: to whom, in any order.
+            fingerprint: of the content.
+        """
         digest = hmac.new(self._key, digestmod="sha256")
-        recipients = sorted(path.casefold() for path in forward_paths)
-        for text in (principal.tenant, principal.client, mailbox.casefold(), *recipients):
+        recipients = sorted(map(key_of, forward_paths))
+        for text in (principal.tenant, principal.client, key_of(mailbox), *recipients):
             octets = text.encode(errors="surrogatepass")
             digest.update(len(octets).to_bytes(4, "big"))
             digest.update(octets)
-        digest.update(b"\xff\xff\xff\xff")  # no length: here the content begins
-        digest.update(content)
+        digest.update(b"\xff\xff\xff\xff")  # no length: the recipients end here
+        digest.update(fingerprint)
         return digest.digest()
 
     def put(self, name: bytes, entry: Entry) -> None:

@@ -51,6 +51,10 @@ def parse_user_name(user_name: str, delimiter: str) -> tuple[str, str]:
     if client is None:
         raise UserNameMalformed("the client is neither a UUID nor its base64url form")
     tenant = parse_tenant(tenant_text)
+    if _UUID.fullmatch(tenant_text.partition(".")[0]) and "." in tenant_text:
+        raise UserNameMalformed(
+            "the tenant is an ID with an ending, which belongs behind the client"
+        )
     if tenant is None:
         raise UserNameMalformed("the tenant is no UUID, no base64url of one and no domain name")
     return tenant, client

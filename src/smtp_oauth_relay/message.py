@@ -8,6 +8,7 @@ what changes and why.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from smtp_oauth_relay.errors import ContentRefused, MessageTooLarge
 from smtp_oauth_relay.header import Message, parse_message
@@ -40,7 +41,13 @@ MAX_ADDRESSES = 10_000
 ROOM_FOR_SIGNATURE = 2_000
 """For a DKIM-Signature field, in octets: what has room for it goes in one request."""
 
-_ROOM_FOR_FIELDS = 1_000 + ROOM_FOR_SIGNATURE
+MAX_ORDINARY_OCTETS = MAX_MIME_OCTETS - ROOM_FOR_SIGNATURE
+"""The largest message that surely fits into one request."""
+
+MAX_TEXT_THAT_SHRINKS = 4_500_000
+MAX_TEXT_THAT_GROWS = 1_500_000
+"""How much text is encoded anew in a message that is over one request, in octets."""
+
 _LIGHT_HEADER_OCTETS = 4_000
 _LIGHT_BODY_OCTETS = 32_000
 _LIGHT_RECIPIENTS = 100
@@ -103,15 +110,14 @@ def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
     with_id = with_message_id(message, submission.id, sender.mailbox)
     message = noted(Repair.MESSAGE_ID, message, with_id)
     message = noted(Repair.MIME_VERSION, message, with_mime_version(message))
-    if may_hold_quoted_printable(submission.content):
-        room = _room(message, rules)
-        message = noted(Repair.QP, message, with_base64_texts(message, room))
     trace = received_field(
         submission.origin, rules.relay_name, submission.id, at, rules.shows_client_address
     )
     message = message.with_first(trace)
+    if may_hold_quoted_printable(submission.content):
+        message = noted(Repair.QP, message, _with_base64_texts(message, rules))
     require_size(message.octets, rules)
-    is_large = rules.has_uploads and message.octets > MAX_MIME_OCTETS - ROOM_FOR_SIGNATURE
+    is_large = rules.has_uploads and message.octets > MAX_ORDINARY_OCTETS
     return OutgoingMail(
         submission.id,
         sender.mailbox,
@@ -119,13 +125,23 @@ def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
         message.rest if is_large else b"",
         tuple(repair for repair in Repair if repair in noted.repairs),
         author_domain=domain_of_author(message),
+        fingerprint=sha256(submission.content).digest(),  # here, where it holds nobody up
     )
 
 
-def _room(message: Message, rules: Rules) -> int:
-    """Return how many octets a repair may add; none makes a large message of an ordinary one."""
-    room = MAX_MIME_OCTETS - message.octets - _ROOM_FOR_FIELDS
-    return room if room > 0 else rules.max_octets - message.octets - _ROOM_FOR_FIELDS
+def _with_base64_texts(message: Message, rules: Rules) -> Message:
+    """Return the message with its texts in base64; none makes a large message of an ordinary one.
+
+    In large mail all texts together are encoded anew if it gets smaller by that, else short ones.
+    A longer one is an attachment, which is decoded for the upload, or could not be sent if it grew.
+    """
+    room = MAX_ORDINARY_OCTETS - message.octets
+    if room >= 0 or not rules.has_uploads:
+        return with_base64_texts(message, room, MAX_ORDINARY_OCTETS)
+    smaller = with_base64_texts(message, 0, MAX_TEXT_THAT_SHRINKS)
+    if smaller is not message:
+        return smaller
+    return with_base64_texts(message, rules.max_octets - message.octets, MAX_TEXT_THAT_GROWS)
 
 
 def _require_limits(message: Message) -> None:

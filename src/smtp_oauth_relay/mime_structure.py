@@ -56,6 +56,24 @@ class Part:
         return self.content_type.word.startswith("multipart/")
 
 
+def searchable(rest: bytes | memoryview) -> bytes:
+    """Return octets that end with these; a view has no `find`, but what it is a view of has."""
+    if isinstance(rest, memoryview) and isinstance(rest.obj, bytes):
+        return rest.obj
+    return bytes(rest)
+
+
+def find_in_windows(content: bytes, needle: bytes, start: int, end: int) -> int:
+    """Return what `content.find` does, and let other threads run meanwhile."""
+    start = max(start, 0)
+    while start < end:
+        hit = content.find(needle, start, min(start + WINDOW_OCTETS + len(needle), end))
+        if hit >= 0:
+            return hit
+        start += WINDOW_OCTETS
+    return -1
+
+
 def read_structure(header_section: bytes, content: bytes, start: int) -> tuple[Part, ...]:
     """Return the parts of a message: each multipart before its parts, parts in their order.
 
@@ -84,7 +102,7 @@ def read_structure(header_section: bytes, content: bytes, start: int) -> tuple[P
             delimiters += seen
             parts += children
         if len(parts) > MAX_PARTS:
-            raise ContentRefused(f"more than {MAX_PARTS} parts")
+            raise ContentRefused(f"too many parts: more than {MAX_PARTS}")
         position += 1
     return tuple(parts)
 
@@ -121,12 +139,12 @@ def _delimiters(content: bytes, parent: Part) -> Iterator[tuple[int, int, bool]]
     """
     needle = b"\r\n--" + _boundary(parent)
     limit = parent.body[1]
-    hit = _find(content, needle, parent.body[0] - 2, limit)
+    hit = find_in_windows(content, needle, parent.body[0] - 2, limit)
     while hit >= 0:
         match = _LINE_REST.match(content, hit + len(needle), limit)
         yield hit, match.end() if match else -1, bool(match and match[1])
         after = hit + len(needle) if match is None else max(hit + len(needle), match.end() - 2)
-        hit = _find(content, needle, after, limit)
+        hit = find_in_windows(content, needle, after, limit)
 
 
 def _boundary(parent: Part) -> bytes:
@@ -134,16 +152,6 @@ def _boundary(parent: Part) -> bytes:
     if not 0 < len(text) <= _MAX_BOUNDARY:
         raise ContentRefused("a multipart without a usable boundary")
     return text.encode("utf-8")
-
-
-def _find(content: bytes, needle: bytes, start: int, end: int) -> int:
-    start = max(start, 0)
-    while start < end:
-        hit = content.find(needle, start, min(start + WINDOW_OCTETS + len(needle), end))
-        if hit >= 0:
-            return hit
-        start += WINDOW_OCTETS
-    return -1
 
 
 def _child(

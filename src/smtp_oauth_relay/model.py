@@ -141,6 +141,7 @@ class OutgoingMail:
         repairs: what was set right, in the order of `Repair`.
         author_domain: of the From field, in lower case and A-labels.
         signed_for: the domain in whose name it carries the relay's DKIM signature; empty for none.
+        fingerprint: SHA-256 of what the client handed over, by which a repetition is known.
     """
 
     submission_id: str
@@ -150,6 +151,7 @@ class OutgoingMail:
     repairs: tuple[Repair, ...] = ()
     author_domain: str = ""
     signed_for: str = ""
+    fingerprint: bytes = field(default=b"", repr=False)
 
     @property
     def is_large(self) -> bool:

@@ -7,7 +7,7 @@ names a time to wait, that mailbox alone waits for it.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -102,6 +102,15 @@ class Pacing:
     def __len__(self) -> int:
         """Return how many mailboxes are remembered: those in use and those that pause."""
         return len(self._lines)
+
+    def lines(self) -> Iterator[tuple[Hashable, int, int, float]]:
+        """Yield what is known of each remembered mailbox.
+
+        Its name, the messages that have their turn, those in line, and how many seconds it pauses.
+        """
+        now = asyncio.get_running_loop().time()
+        for mailbox, line in self._lines.items():
+            yield mailbox, line.in_flight, len(line.waiting), max(line.paused_until - now, 0.0)
 
     @asynccontextmanager
     async def turn(self, mailbox: Hashable, latest: float) -> AsyncIterator[Turn]:

@@ -86,6 +86,10 @@ class Relay:
         self._policy = policy
         self._under_way: set[asyncio.Task[Outcome]] = set()
 
+    def __len__(self) -> int:
+        """Return how many messages are under way."""
+        return len(self._under_way)
+
     # Who may send -----------------------------------------------------------------------------
 
     def identify(self, user_name: str, password: Secret) -> Principal:
@@ -112,6 +116,8 @@ class Relay:
         """
         allowed = self._policy
         if allowed.allowed_tenants and principal.tenant not in allowed.allowed_tenants:
+            if "." in principal.tenant:  # it may be there by its ID, which is not looked up
+                raise CredentialsRefused("the tenant's domain is not in ALLOWED_TENANTS")
             raise CredentialsRefused("the tenant is not in ALLOWED_TENANTS")
         if allowed.allowed_clients and principal.client not in allowed.allowed_clients:
             raise CredentialsRefused("the client is not in ALLOWED_CLIENTS")
@@ -173,7 +179,9 @@ class Relay:
                 case Running(outcome=running):
                     return await _shared(running)
             courier = (mail.is_large and self._large_courier) or self._courier
-            return await courier.deliver(mail, submission.principal, delivery.effort)
+            return await courier.deliver(
+                mail, submission.principal, delivery.effort, began=delivery.started
+            )
 
 
 async def _shared(running: asyncio.Task[Outcome]) -> Receipt:

@@ -179,6 +179,18 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def token(text: str) -> Secret:
+    """Return a token that is too long to be guessed."""
+    if not re.fullmatch("[!-~]{16,200}", text):
+        raise ValueError("must be 16 to 200 printable ASCII characters without a space")
+    return Secret(text)
+
+
+def status_addresses(text: str) -> tuple[ListenAddress, ...]:
+    """Return the addresses in a comma-separated list; none for the word `off`."""
+    return () if text.lower() == "off" else listen_addresses(text)
+
+
 def listen_addresses(text: str) -> tuple[ListenAddress, ...]:
     """Return the addresses in a comma-separated list, each one once."""
     try:

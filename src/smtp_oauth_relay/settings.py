@@ -178,6 +178,15 @@ class Settings(BaseModel):
     max_sessions_per_ip: Annotated[int, values.whole(1, 100_000)] = Field(
         default=50, description="the most connections at once from one IP address"
     )
+    status_listen: Annotated[tuple[ListenAddress, ...], values.reads(values.status_addresses)] = (
+        Field(
+            default=(ListenAddress("127.0.0.1", 9025),),
+            description="where the status page, probes and metrics are served; off: nowhere",
+        )
+    )
+    status_token: Annotated[Secret | None, values.reads(values.token)] = Field(
+        default=None, description="what the status page asks for; unset: it is on loopback only"
+    )
     memory_budget: Annotated[int | None, _MEMORY] = Field(
         default=None,
         description="the memory in octets that all messages together may take;"

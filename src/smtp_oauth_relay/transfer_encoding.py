@@ -4,6 +4,7 @@ Graph decodes and encodes quoted-printable anew, and has been seen to lose chara
 place where the body changes, and not where it is signed, encrypted, or a message of its own.
 """
 
+import io
 import re
 from base64 import b64encode
 from binascii import a2b_qp
@@ -12,12 +13,14 @@ from dataclasses import dataclass
 
 from smtp_oauth_relay.errors import ContentRefused
 from smtp_oauth_relay.header import Field, Message, read_fields, written
+from smtp_oauth_relay.mime_structure import MAX_DELIMITERS, find_in_windows, searchable
 
 MAX_DEPTH = 50
 MAX_PARTS = 1000
 _CHUNK = 48 * 1024  # while one is worked on, nothing else runs
 _WINDOW = 1024 * 1024
 _MAX_LINE = 1000
+_LINE = 57  # octets, 76 in base64
 
 _OPEN = frozenset(["multipart/mixed", "multipart/alternative", "multipart/related"])
 _NAME = r"[!#$&+\-.0-9A-Z^_a-z]++"
@@ -82,21 +85,24 @@ def may_hold_quoted_printable(content: bytes) -> bool:
     )
 
 
-def with_base64_texts(message: Message, max_growth: int) -> Message:
+def with_base64_texts(message: Message, max_growth: int, max_text: int) -> Message:
     """Return the message with its text parts in base64 where they are in quoted-printable.
 
     Itself, if that is not safe: it is signed or encrypted, its structure is not plain, or it would
-    grow too much. Can take seconds of a thread; what it holds up meanwhile is milliseconds.
+    grow too much. Can take seconds of a thread; what it holds up meanwhile is milliseconds. Takes
+    as much memory as the message and a few times the text that it encodes anew.
 
     Args:
         message: lines end with CRLF.
         max_growth: in octets.
+        max_text: how many octets of text are encoded anew; parts over that stay as they are.
     """
     if message.named(b"dkim-signature"):
         return message
-    body = bytes(message.rest)
+    source = searchable(message.rest)
+    start = len(source) - len(message.rest)
     try:
-        edits = list(_edits(message.fields, body))
+        edits = list(_edits(message.fields, source, start, max_text))
     except (_NotSafe, ContentRefused):
         return message
     growth = sum(len(edit.octets) - (edit.end - edit.start) for edit in edits if edit.start >= 0)
@@ -108,20 +114,30 @@ def with_base64_texts(message: Message, max_growth: int) -> Message:
         else field
         for field in message.fields
     )
-    return Message(fields, _applied(body, edits), message.skipped)
+    octets = len(message.rest) + growth
+    return Message(fields, _applied(source, start, edits, octets), message.skipped)
 
 
-def _applied(body: bytes, edits: list[_Edit]) -> bytes:
-    pieces, position = [], 0
+def _applied(source: bytes, start: int, edits: list[_Edit], octets: int) -> bytes:
+    # Has its final size from the beginning, and hands over what it holds without another copy.
+    result, position = io.BytesIO(bytes(octets)), start
     for edit in sorted((edit for edit in edits if edit.start >= 0), key=lambda edit: edit.start):
-        pieces += [body[position : edit.start], edit.octets]
+        _copy(source, position, edit.start, result)
+        result.write(edit.octets)
         position = edit.end
-    return b"".join([*pieces, body[position:]])
+    _copy(source, position, len(source), result)
+    return result.getvalue()
 
 
-def _edits(fields: tuple[Field, ...], body: bytes) -> Iterator[_Edit]:
+def _copy(source: bytes, start: int, end: int, result: io.BytesIO) -> None:
+    view = memoryview(source)
+    for at in range(start, end, _WINDOW):
+        result.write(view[at : min(at + _WINDOW, end)])
+
+
+def _edits(fields: tuple[Field, ...], body: bytes, start: int, max_text: int) -> Iterator[_Edit]:
     """Yield what has to change, in the body and, with a negative start, in the message's fields."""
-    waiting = [_Entity(fields, 2, len(body), -1, 0)]
+    waiting = [_Entity(fields, min(start + 2, len(body)), len(body), -1, 0)]
     seen = 1
     while waiting:
         entity = waiting.pop()
@@ -130,8 +146,12 @@ def _edits(fields: tuple[Field, ...], body: bytes) -> Iterator[_Edit]:
         if media_type in _OPEN and boundary and entity.depth < MAX_DEPTH:
             parts = _parts(body, entity, boundary, MAX_PARTS - seen)
             seen += len(parts)
-            waiting += parts
-        elif media_type.startswith("text/") and encoding == "quoted-printable":
+            waiting += reversed(parts)  # in their order: the text of the mail comes first
+            continue
+        octets = entity.end - entity.start
+        is_text = media_type.startswith("text/") and encoding == "quoted-printable"
+        if is_text and octets <= max_text:
+            max_text -= octets
             yield from _text_edits(body, entity)
 
 
@@ -153,17 +173,22 @@ def _parts(body: bytes, entity: _Entity, boundary: bytes, most: int) -> list[_En
     """Return the parts of a multipart.
 
     Raises:
-        _NotSafe: there are more than `most`, or the last one has no end.
+        _NotSafe: there are more than `most`, or the last one has no end; or too many lines look
+            like a delimiter.
         ContentRefused: the header section of one is over its limits.
     """
     delimiter = b"\r\n--" + boundary
     parts: list[_Entity] = []
+    others = 0
     begin, position = -1, entity.start - 2
-    while (found := body.find(delimiter, position, entity.end)) >= 0:
+    while (found := find_in_windows(body, delimiter, position, entity.end)) >= 0:
         position = found + len(delimiter)
         end = _DELIMITER_END.match(body, position, entity.end)
-        if end is None:
-            continue  # a longer boundary, of a part within
+        if end is None:  # a longer boundary, of a part within
+            others += 1
+            if others > MAX_DELIMITERS:
+                raise _NotSafe
+            continue
         if begin >= 0:
             parts.append(_part(body, begin, max(begin, found), entity.depth + 1))
         if end[1]:
@@ -203,7 +228,8 @@ def _text_edits(body: bytes, entity: _Entity) -> Iterator[_Edit]:
 
 def _base64_of(octets: bytes) -> bytes | None:
     """Return quoted-printable as base64 in lines of 76; `None` if it is not well-formed."""
-    plain, position = [], 0
+    lines: list[bytes] = []
+    held, position = b"", 0
     while position < len(octets):
         end = octets.find(b"\r\n", position + _CHUNK) + 2
         if end < 2:
@@ -214,12 +240,17 @@ def _base64_of(octets: bytes) -> bytes | None:
         piece = _BLANKS_AT_END.sub(b"", piece)
         if _BAD_ESCAPE.search(piece.removesuffix(b"=")):
             return None
-        plain.append(a2b_qp(piece))
+        held += a2b_qp(piece)
+        whole = len(held) - len(held) % _LINE
+        if whole:
+            lines.append(_lines(held[:whole]))
+            held = held[whole:]
         position = end
-    line_end = b"\r\n" if octets.endswith(b"\r\n") else b""
-    return b"\r\n".join(_lines(b"".join(plain))) + line_end
+    if held:
+        lines.append(_lines(held))
+    return b"\r\n".join(lines) + (b"\r\n" if octets.endswith(b"\r\n") else b"")
 
 
-def _lines(octets: bytes) -> Iterator[bytes]:
-    for start in range(0, len(octets), 57):
-        yield b64encode(octets[start : start + 57])
+def _lines(octets: bytes) -> bytes:
+    starts = range(0, len(octets), _LINE)
+    return b"\r\n".join(b64encode(octets[start : start + _LINE]) for start in starts)

@@ -9,7 +9,8 @@ import pytest
 
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
-from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.graph import GraphMailSender
+from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.clouds import urls_of
 from smtp_oauth_relay.errors import DeliveryFailed, SignInUnavailable

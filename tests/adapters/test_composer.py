@@ -214,6 +214,26 @@ async def test_no_message_stops_the_loop(content: bytes) -> None:
     assert min(stops) < LONGEST_STOP_S
 
 
+async def test_tenants_take_turns() -> None:
+    """One that floods with messages that take long does not make the others wait for them all."""
+    slow = submission(HOSTILE["many nested and closed"])
+    other = Submission(
+        "1", Principal("fabrikam.com", "c", Secret("s")), slow.envelope, slow.content
+    )
+    done: list[str] = []
+    async with composer() as it:
+
+        async def compose(one: Submission) -> None:
+            await it.compose(one)
+            done.append(one.principal.tenant)
+
+        flood = [asyncio.create_task(compose(slow)) for _ in range(8)]
+        await asyncio.sleep(0)
+        await asyncio.gather(*flood, compose(other))
+
+    assert done.index("fabrikam.com") <= 2
+
+
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 async def test_a_device_that_sends_it_is_answered(relay: Served, content: bytes) -> None:
     """It is sent or refused for good; and the next mail goes as always."""

@@ -349,19 +349,6 @@ async def test_the_same_trouble_is_told_once_an_hour(
         assert log.getvalue().count("login.needs_attention") == 2
 
 
-async def test_what_was_told_is_not_remembered_without_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A stranger who invents applications costs no memory."""
-    monkeypatch.setattr(entra, "_MAX_TOLD", 1)
-    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
-        for client in (FABRIKAM.client, CONTOSO.tenant):
-            with pytest.raises(CredentialsRefused):
-                await tokens.token(login(replace(CONTOSO, client=client)))
-
-        assert len(tokens._told) == 1
-
-
 async def test_an_unknown_application_is_refused() -> None:
     """The log line tells which half of the user name is wrong."""
     stranger = replace(CONTOSO, client=FABRIKAM.client)

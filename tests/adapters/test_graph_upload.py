@@ -13,7 +13,7 @@ import pytest
 
 from smtp_oauth_relay.adapters import graph_upload
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
-from smtp_oauth_relay.adapters.graph import open_http
+from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.errors import (
@@ -501,6 +501,19 @@ async def test_the_deadline_before_sending_sends_nothing() -> None:
         error = await uploads.fails(UploadFailed)
 
         assert error.reason == "the upload took longer than 1 s"
+        assert (await uploads.steps())[-1] == "DELETE draft"
+
+
+async def test_a_message_that_waited_in_line_has_less_time() -> None:
+    """Cut from outside it would count as perhaps sent, and the next try as a possible duplicate."""
+    async with uploads_to(StandIn([CONTOSO])) as uploads:
+        uploads.stand_in.graph_faults.add(Fault(action="hang"), path_contains="createUploadSession")
+        deadline = asyncio.get_running_loop().time() + 1.5
+
+        async with asyncio.timeout_at(deadline):
+            with pytest.raises(UploadFailed):
+                await uploads.sender.send(MAIL, uploads.token, deadline=deadline)
+
         assert (await uploads.steps())[-1] == "DELETE draft"
 
 

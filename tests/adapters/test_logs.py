@@ -239,6 +239,13 @@ def test_secrets_and_content_hide_themselves(format: str) -> None:
     assert "password=[secret]" in str(facts["mapping"])
 
 
+class Unspeakable:
+    """What has no text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
 @both_formats
 @pytest.mark.parametrize(
     ("value", "shown"),
@@ -250,6 +257,9 @@ def test_secrets_and_content_hide_themselves(format: str) -> None:
         (Path("/run/key.pem"), "/run/key.pem"),
         (Decimal("1.50"), "1.50"),
         ({"b", "a"}, ["a", "b"]),
+        (OSError(10**5000), "OSError: [OSError]"),
+        (Unspeakable(), "[Unspeakable]"),
+        ([Unspeakable()], ["[Unspeakable]"]),
         (ConnectionResetError(104, "Connection reset by peer"), None),
     ],
 )
@@ -422,6 +432,30 @@ def test_a_librarys_mistake_does_not_cost_the_line(format: str) -> None:
     logging.getLogger("library").error("%s and %s", "one")
 
     assert stream.facts()["message"] == "%s and %s"
+
+
+@both_formats
+def test_a_number_that_python_cannot_write_does_not_cost_a_librarys_line(format: str) -> None:
+    """Python refuses to write numbers of more than 4300 digits."""
+    stream = log(format)
+
+    logging.getLogger("library").error(10**5000)
+
+    assert stream.facts()["message"] == "[int]"
+
+
+def test_whoever_listens_hears_every_event_at_any_level() -> None:
+    """Metrics count what the log leaves out, and stop when the relay stops."""
+    stream = log(level="WARNING")
+    heard: list[tuple[int, str, object]] = []
+
+    with logs.listening(lambda *event: heard.append(event)):
+        logs.event(LOGGER, logging.DEBUG, "quiet", octets=1)
+        logs.event(LOGGER, logging.ERROR, "loud")
+    logs.event(LOGGER, logging.ERROR, "too late")
+
+    assert heard == [(logging.DEBUG, "quiet", {"octets": 1}), (logging.ERROR, "loud", {})]
+    assert len(stream.read_lines()) == 2
 
 
 @both_formats

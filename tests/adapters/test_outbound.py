@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
-from smtp_oauth_relay.adapters.graph import GraphMailSender, open_http
+from smtp_oauth_relay.adapters.graph import GraphMailSender
+from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.errors import GraphUnreachable, SettingsError, SignInUnavailable
 from smtp_oauth_relay.model import OutgoingMail, Principal, Secret

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from smtp_oauth_relay import courier, graph_protocol
-from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.adapters import log_values, logs
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
 from tests.canary import SECRET
 from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, Served, mail_from, serving
@@ -309,10 +309,34 @@ async def test_one_line_says_all(stand_in: StandIn) -> None:
         "application": CONTOSO.client,
         "mailbox": MAILBOX,
         "client": "127.0.0.1",
+        "sender": MAILBOX,
         "recipients": 1,
+        "to": [RECIPIENT],
         "octets": len(MAIL),
         "reply": ACCEPTED,
         "outcome": "accepted",
         "request": stand_in.accepted[0].request_id,
     }.items() <= line.items()
-    assert {"id", "ms", "session", "time"} <= line.keys()
+    facts = {"attempts", "graph_ms", "id", "ms", "repairs", "session", "time", "token", "waited_ms"}
+    assert facts <= line.keys()
+
+
+@pytest.mark.parametrize(("addresses", "shown"), [("hashed", "hmac:"), ("none", "[hidden]")])
+async def test_addresses_are_shown_as_the_setting_says(
+    stand_in: StandIn, addresses: log_values.Addresses, shown: str
+) -> None:
+    """Where nobody may read who writes to whom, nobody can, and recipients are still counted."""
+    output = io.StringIO()
+    logs.setup("DEBUG", "json", addresses, output)
+    async with serving(stand_in) as relay:
+        await relay.submit(MAIL, MAILBOX, RECIPIENT, "b@fabrikam.example")
+
+    (line,) = [
+        line
+        for line in map(json.loads, output.getvalue().splitlines())
+        if "ms" in line and "id" in line
+    ]
+    assert line["recipients"] == 2
+    assert all(str(line[name]).startswith(shown) for name in ("mailbox", "sender"))
+    assert all(each.startswith(shown) for each in line["to"])
+    assert "fabrikam" not in output.getvalue()

@@ -8,6 +8,7 @@ Never two requests for one submission unless the first was provably not taken.
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from hashlib import sha256
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -145,7 +146,8 @@ class World:
     def read_ledger(self, content: bytes) -> None:
         """Count the 202s for a mail that are in the ledger."""
         mailbox = "scanner@x.example"
-        name = self.it.ledger.name(PRINCIPAL, mailbox, ENVELOPE.forward_paths, content)
+        fingerprint = sha256(content).digest()
+        name = self.it.ledger.name(PRINCIPAL, mailbox, ENVELOPE.forward_paths, fingerprint)
         while entry := self.it.ledger.claim(name):
             self.unheard[content] += isinstance(entry, Taken)
 

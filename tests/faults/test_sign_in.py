@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
 from tests.canary import SECRET, WRONG_SECRET
 from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, USER_NAME, Served, serving
@@ -55,6 +56,19 @@ async def test_an_expired_secret(log: io.StringIO) -> None:
     assert str(answer) == REFUSED
     assert "the client secret is expired" in log.getvalue()
     assert "AADSTS7000222" in log.getvalue()
+
+
+async def test_a_device_that_tries_all_night_fills_no_disk(
+    stand_in: StandIn, log: io.StringIO
+) -> None:
+    """One warning a minute for the same trouble of the same device; another one is seen at once."""
+    logs.setup("INFO", "text", "full", log)
+    async with serving(stand_in) as relay:
+        for user_name in (USER_NAME, USER_NAME, USER_NAME, f"{CONTOSO.tenant}@{OTHER}"):
+            await relay.log_in(user_name, WRONG_SECRET)
+
+    lines = [line for line in log.getvalue().splitlines() if "auth.refused" in line]
+    assert ["often its ID was typed" in line for line in lines] == [True, False]
 
 
 @pytest.mark.parametrize(

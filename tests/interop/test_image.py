@@ -225,7 +225,11 @@ def started(
     (folder / "microsoft.pem").chmod(0o644)
     name = f"relay-{uuid.uuid4().hex[:12]}"
     port = free_port()
-    settings = {"SMTP_LISTEN": f"127.0.0.1:{port}", **microsoft.settings()}
+    settings = {
+        "SMTP_LISTEN": f"127.0.0.1:{port}",
+        "STATUS_LISTEN": f"127.0.0.1:{free_port()}",
+        **microsoft.settings(),
+    }
     podman.output(
         *("run", "--detach", "--name", name, "--health-interval=disable", "--memory=256m"),
         *("--read-only", "--read-only-tmpfs=false", "--cap-drop=all"),

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 import smtp_oauth_relay
 from smtp_oauth_relay.errors import StartFailed
 from smtp_oauth_relay.sandbox import StandIn, applicant
-from smtp_oauth_relay.sandbox.command import Inbox, arrival, readable, welcome
+from smtp_oauth_relay.sandbox.command import Inbox, arrival, welcome
 from smtp_oauth_relay.sandbox.journal import AcceptedMail
+from smtp_oauth_relay.sandbox.reading import readable
 from tests.patience import PATIENCE_S
 
 MAIL = AcceptedMail(
@@ -35,7 +36,11 @@ MAIL = AcceptedMail(
     received_at=datetime(2026, 11, 22, 18, 4, 51, tzinfo=UTC),
 )
 FILE = Path("x.eml")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(smtp_oauth_relay.__file__).parents[1])}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(smtp_oauth_relay.__file__).parents[1]),
+    "STATUS_LISTEN": "127.0.0.1:0",
+}
 
 
 # The line of each mail --------------------------------------------------------------------------

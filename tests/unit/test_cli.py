@@ -21,7 +21,7 @@ from tests.serving import MAILBOX, RECIPIENT, USER_NAME, Served
 
 TENANT, CLIENT = "7a1c9d52-0f3e-4b86-9c55-2f6d8e1b4a30", "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541"
 SHORT_TENANT, SHORT_CLIENT = "ehydUg8-S4acVS9tjhtKMA", "xOix9l0nTpqKE5C31vLlQQ"
-COMMANDS = ["serve", "sandbox", "send-test", "username", "healthcheck"]
+COMMANDS = ["serve", "sandbox", "send-test", "username", "healthcheck", "completion"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(smtp_oauth_relay.__file__).parents[1])}
 SEND_TEST = ["send-test", "--user", USER_NAME, "--from", MAILBOX, "--to", RECIPIENT]
 
@@ -80,7 +80,7 @@ def test_what_is_no_command_is_told_with_the_usage(
     with pytest.raises(SystemExit) as ended:
         main(arguments)
 
-    assert ended.value.code == 2
+    assert ended.value.code == 64
     assert capsys.readouterr().err.startswith("usage: smtp-oauth-relay")
 
 
@@ -123,7 +123,7 @@ def test_a_wrong_user_name_is_told_at_the_desk(
     output, told = capsys.readouterr()
     assert (status, output) == (64, "")
     assert told.startswith("smtp-oauth-relay: the ")
-    assert told.count("\n") == 1
+    assert told.splitlines()[1].startswith("The user name is tenant ID, @ and") or "domain" in told
 
 
 # Serving ----------------------------------------------------------------------------------------
@@ -180,6 +180,7 @@ def test_a_signal_ends_it_with_success() -> None:
             "TLS_SOURCE": "off",
             "REQUIRE_TLS": "false",
             "SMTP_LISTEN": "127.0.0.1:0",
+            "STATUS_LISTEN": "127.0.0.1:0",
         },
         stdout=subprocess.PIPE,
         text=True,
@@ -234,22 +235,35 @@ async def type_in(*arguments: str) -> int:
 async def test_a_relay_that_answers_is_healthy(
     relay: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The container counts as healthy as long as it can take mail."""
+    """The container counts as healthy as long as the relay says so at its status address."""
+    monkeypatch.setenv("STATUS_LISTEN", relay.running.status_addresses[0])
+
+    assert await type_in("healthcheck") == 0
+
+
+async def test_a_relay_without_a_status_page_is_asked_by_smtp(
+    relay: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the page is off, the container counts as healthy as long as it can take mail."""
+    monkeypatch.setenv("STATUS_LISTEN", "off")
     monkeypatch.setenv("SMTP_LISTEN", f"127.0.0.1:{relay.port}")
 
     assert await type_in("healthcheck") == 0
 
 
+@pytest.mark.parametrize("status_listen", ["off", "127.0.0.1:{port}", "0.0.0.0:{port}"])
 def test_without_a_relay_nothing_is_healthy(
-    free_port: int, monkeypatch: pytest.MonkeyPatch
+    closed_port: int, status_listen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A container that does not answer is started anew."""
-    monkeypatch.setenv("SMTP_LISTEN", f"127.0.0.1:{free_port}")
+    monkeypatch.setenv("SMTP_LISTEN", f"127.0.0.1:{closed_port}")
+    monkeypatch.setenv("STATUS_LISTEN", status_listen.format(port=closed_port))
 
     assert main(["healthcheck"]) == 1
 
 
-def test_a_health_check_loads_only_what_it_needs(free_port: int) -> None:
+@pytest.mark.parametrize("name", ["SMTP_LISTEN", "STATUS_LISTEN"])
+def test_a_health_check_loads_only_what_it_needs(closed_port: int, name: str) -> None:
     """It runs every half minute, on small machines too."""
     script = (
         "import sys; from smtp_oauth_relay.cli import main; main(['healthcheck']);"
@@ -257,7 +271,7 @@ def test_a_health_check_loads_only_what_it_needs(free_port: int) -> None:
     )
     process = subprocess.run(
         [sys.executable, "-c", script],
-        env={**ENVIRONMENT, "SMTP_LISTEN": f"127.0.0.1:{free_port}"},
+        env={**ENVIRONMENT, "STATUS_LISTEN": "off", name: f"127.0.0.1:{closed_port}"},
         stdout=subprocess.PIPE,
         check=True,
         timeout=PATIENCE_S,
@@ -291,7 +305,7 @@ async def test_a_refused_test_mail_is_a_failure(
 
     status = await type_in(*SEND_TEST, "--password-stdin", "--port", str(relay.port))
 
-    assert status == 1
+    assert status == 77
     assert "FAILED  535 " in capsys.readouterr().out
 
 
@@ -301,5 +315,5 @@ def test_without_a_relay_a_test_mail_is_a_failure(
     """The commonest mistake of all is told in words."""
     status = main(["send-test", "--port", str(free_port)])
 
-    assert status == 1
+    assert status == 69
     assert f"nothing listens on localhost:{free_port}" in capsys.readouterr().out

@@ -50,20 +50,21 @@ class Delivered:
         entra: Entra | None = None,
         deadline_s: float = 60,
         request_s: float = 30,
+        waited_s: float = 0,
     ) -> None:
         self.graph = Graph(*steps)
         self.entra = entra or Entra()
         self.effort = Effort()
         self.receipt: Receipt | None = None
         self.error: DeliveryFailed | None = None
-        run(self._deliver(deadline_s, request_s))
+        run(self._deliver(deadline_s, request_s, waited_s))
         posts = self.graph.posts
         self.pauses_s = [
             round(later.began - earlier.began - earlier.step.latency_s, 3)
             for earlier, later in pairwise(posts)
         ]
 
-    async def _deliver(self, deadline_s: float, request_s: float) -> None:
+    async def _deliver(self, deadline_s: float, request_s: float, waited_s: float) -> None:
         courier = Courier(
             self.entra,
             self.graph,
@@ -75,7 +76,9 @@ class Delivered:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            self.receipt = await courier.deliver(MAIL, PRINCIPAL, self.effort)
+            self.receipt = await courier.deliver(
+                MAIL, PRINCIPAL, self.effort, began=began - waited_s
+            )
         except DeliveryFailed as error:
             self.error = error
         self.took_s = round(loop.time() - began, 3)
@@ -218,6 +221,22 @@ def test_a_silent_graph_costs_no_more_than_the_deadline() -> None:
 
     assert isinstance(delivered.error, OutcomeUnknown)
     assert delivered.took_s == 60
+
+
+def test_the_deadline_counts_from_the_final_dot() -> None:
+    """What the relay itself needed before is part of the device's wait."""
+    delivered = Delivered(Step(latency_s=1000), waited_s=20)
+
+    assert isinstance(delivered.error, OutcomeUnknown)
+    assert delivered.took_s == 40
+
+
+def test_nothing_is_sent_when_it_is_too_late_already() -> None:
+    """A busy relay says so, and leaves the message to the device."""
+    delivered = Delivered(waited_s=31)
+
+    assert isinstance(delivered.error, Throttled)
+    assert (delivered.took_s, delivered.graph.posts) == (0, [])
 
 
 @pytest.mark.parametrize(

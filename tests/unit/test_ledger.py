@@ -20,7 +20,7 @@ def name(ledger: Ledger, **changes: object) -> bytes:
         "principal": PRINCIPAL,
         "mailbox": "scanner@x.example",
         "forward_paths": ("a@x.example", "b@x.example"),
-        "content": b"page 1",
+        "fingerprint": b"page 1",
         **changes,
     }
     return ledger.name(**mail)  # type: ignore[arg-type]
@@ -35,8 +35,8 @@ def name(ledger: Ledger, **changes: object) -> bytes:
         {"forward_paths": ("a@x.example",)},
         {"forward_paths": ("a@x.exampleb@x.example",)},
         {"forward_paths": ()},
-        {"content": b"page 2"},
-        {"content": b""},
+        {"fingerprint": b"page 2"},
+        {"fingerprint": b""},
         {"principal": Principal("tenan", "tclient", Secret("s"))},
     ],
 )
@@ -45,6 +45,14 @@ def test_a_mail_that_differs_has_another_name(changes: dict[str, object]) -> Non
     ledger = Ledger(b"key")
 
     assert name(ledger) != name(ledger, **changes)
+
+
+def test_recipients_are_told_apart_as_in_the_header() -> None:
+    """Stra\u00dfe is not Strasse: who got no copy must not be taken for who did."""
+    ledger = Ledger(b"key")
+    one, other = "stra\u00dfe@x.example", "strasse@x.example"
+
+    assert name(ledger, forward_paths=(one,)) != name(ledger, forward_paths=(other,))
 
 
 @pytest.mark.parametrize(

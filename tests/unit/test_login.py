@@ -102,6 +102,13 @@ def test_what_is_no_id_is_no_client(text: str) -> None:
         parse_user_name(f"{TENANT}@{text}", "@")
 
 
+@pytest.mark.parametrize("tenant", [f"{TENANT}.local", f"{TENANT.replace('-', '')}.local"])
+def test_an_ending_at_the_wrong_place_is_told(tenant: str) -> None:
+    """It would be a domain by its form, and Entra ID would say that no tenant has it."""
+    with pytest.raises(UserNameMalformed, match="an ending, which belongs behind the client"):
+        parse_user_name(f"{tenant}@{CLIENT}", "@")
+
+
 @pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
 def test_a_tenant_may_be_a_domain_name(domain: str) -> None:
     """An administrator knows the domain by heart and has to look the tenant id up."""

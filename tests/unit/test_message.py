@@ -1,8 +1,11 @@
 """From what a client handed over to what Graph gets: all steps together."""
 
+import email
 import time
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -78,7 +81,11 @@ def test_a_proper_message_gets_a_trace_field_and_nothing_else() -> None:
     mail = composed(content, "b@x.example", "A@X.example")
 
     assert mail == OutgoingMail(
-        "6826", "scanner@x.example", TRACE + content, author_domain="x.example"
+        "6826",
+        "scanner@x.example",
+        TRACE + content,
+        author_domain="x.example",
+        fingerprint=sha256(content).digest(),
     )
 
 
@@ -193,20 +200,75 @@ def test_a_large_message_keeps_its_body_where_it_is() -> None:
         compose(submission(mail_of(10_000_001), "a@x.example"), rules, NOW)
 
 
-def test_no_repair_makes_a_message_large() -> None:
+LARGE = Rules("relay.example", max_octets=150_000_000)
+QP = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+
+
+def mail_in_quoted_printable(octets: int) -> bytes:
+    """Return a message of one text that needs more room in base64, of about that length."""
+    head = USUAL + b"To: a@x.example\r\nMIME-Version: 1.0\r\n" + QP
+    return head + (b"x" * 70 + b"=\r\n") * ((octets - len(head)) // 73) + b"x\r\n"
+
+
+def mixed(*parts: bytes) -> bytes:
+    """Return a message of these parts."""
+    head = USUAL + b"To: a@x.example\r\nMIME-Version: 1.0\r\n"
+    body = b"".join(b"--b\r\n" + part + b"\r\n" for part in parts)
+    return head + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + body + b"--b--\r\n"
+
+
+@pytest.mark.parametrize("octets", [2_900_000, 2_996_500, 2_997_400, 2_997_700])
+def test_no_repair_makes_a_message_large(octets: int) -> None:
     """What goes in one request as it came must not need another permission after a repair."""
-    rules = Rules("relay.example", max_octets=10_000_000)
-    head = USUAL + b"MIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-    content = head + b"x" * 70 + b"\r\n"
-    content += (b"x" * 70 + b"=\r\n") * ((2_900_000 - len(content)) // 73)
-    larger = content + (b"x" * 70 + b"=\r\n") * 3_000
+    mail = compose(submission(mail_in_quoted_printable(octets), "a@x.example"), LARGE, NOW)
 
-    ordinary, large = (
-        compose(submission(each + b"\r\n", "a@x.example"), rules, NOW) for each in (content, larger)
-    )
+    assert (mail.is_large, mail.repairs) == (False, ())
 
-    assert (ordinary.is_large, ordinary.repairs) == (False, ())
-    assert (large.is_large, large.repairs) == (True, (Repair.QP,))
+
+def test_the_text_of_a_large_message_is_put_into_base64() -> None:
+    """A text file that is longer is decoded for the upload, and a longer text could not grow."""
+    line = b"h=C3=BC" * 10 + b"=\r\n"
+    text, file = (QP + line * (octets // len(line)) for octets in (100_000, 5_000_000))
+    content = mixed(text, file)
+
+    mail = compose(submission(content, "a@x.example"), LARGE, NOW)
+
+    whole = email.message_from_bytes(mail.mime + bytes(mail.rest))
+    assert (mail.is_large, mail.repairs) == (True, (Repair.QP,))
+    assert [part["Content-Transfer-Encoding"] for part in whole.walk()][1:] == [
+        "base64",
+        "quoted-printable",
+    ]
+    assert bytes(mail.rest).endswith(file + b"\r\n--b--\r\n")
+
+
+@pytest.mark.parametrize("octets", [2_999_000, 3_100_000, 4_000_000])
+def test_a_long_text_that_gets_smaller_fits_into_one_request(octets: int) -> None:
+    """Text beyond ASCII is less than half as long in base64; it could not be uploaded as it is."""
+    line = b"=D0=9F" * 12 + b"=\r\n"
+    head = USUAL + b"To: a@x.example\r\nMIME-Version: 1.0\r\n" + QP
+    content = head + line * (octets // len(line)) + b"\r\n"
+
+    mail = compose(submission(content, "a@x.example"), LARGE, NOW)
+
+    assert (mail.is_large, mail.repairs) == (False, (Repair.QP,))
+
+
+def test_a_large_message_is_held_twice_at_most() -> None:
+    """Twenty devices that scan at once are to find room, whatever their scans look like."""
+    line = b"h=C3=BC" * 10 + b"=\r\n"
+    content = mixed(QP + line, QP + line * (10_000_000 // len(line)))
+    given = submission(content, "a@x.example")
+
+    tracemalloc.start()
+    try:
+        mail = compose(given, LARGE, NOW)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert mail.repairs == (Repair.QP,)
+    assert peak < 1.3 * len(content)  # besides the content itself
 
 
 # Time -------------------------------------------------------------------------------------------

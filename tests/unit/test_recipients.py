@@ -93,6 +93,14 @@ AGREED = {
         "r@x t@x",
         b"Resent-To: r@x\r\nResent-Cc: s@x\r\nBcc: r@x,\r\n t@x",
     ),
+    "comment without end": (b"To: (a@x, z@x", "a@x", b"Bcc: a@x"),
+    "comment without end, behind": (b"To: a@x, (z@x", "a@x", b"To: a@x"),
+    "comment without end, between": (
+        b"To: a@x, (z@x; c@x\r\nCc: c@x",
+        "a@x c@x",
+        b"To: a@x\r\nCc: c@x",
+    ),
+    "comment alone": (b"To: (none)", "a@x", b"To: (none)\r\nBcc: a@x"),
     "fields that look so": (
         b"X-To: a@x\r\nS: To: a@x",
         "a@x",

@@ -117,6 +117,17 @@ def test_who_is_not_on_the_list_is_refused_without_a_request(policy: Policy) -> 
     assert entra.asked == 0
 
 
+def test_a_domain_that_is_not_on_the_list_is_told_as_such() -> None:
+    """The tenant may well be there by its ID: that it "is not" would be misleading."""
+
+    async def scene() -> None:
+        relay = wired(Entra(), Graph(), policy=Policy("@", frozenset({TENANT}))).relay
+        await relay.sign_in(replace(PRINCIPAL, tenant="contoso.com"))
+
+    with pytest.raises(CredentialsRefused, match="the tenant's domain is not in ALLOWED_TENANTS"):
+        run(scene())
+
+
 def test_who_is_on_the_list_gets_in() -> None:
     """Both lists count."""
     policy = Policy("@", frozenset({TENANT}), frozenset({CLIENT, TENANT}))

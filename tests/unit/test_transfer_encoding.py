@@ -20,7 +20,7 @@ ROOM = 3_000_000
 
 def converted(content: bytes, room: int = ROOM) -> bytes:
     """Return the message then."""
-    return with_base64_texts(parse_message(content), room).to_bytes()
+    return with_base64_texts(parse_message(content), room, 3_000_000).to_bytes()
 
 
 def texts(content: bytes) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import logging
 
+from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.errors import DeliveryFailed
 from smtp_oauth_relay.outcome import Outcome
@@ -13,6 +14,7 @@ def log_outcome(outcome: Outcome) -> None:
     """Write the one line that says all of a submission; a `relay.Audit`."""
     submission, effort = outcome.submission, outcome.effort
     failure = outcome.error if isinstance(outcome.error, DeliveryFailed) else None
+    trouble = advice.about_outcome(outcome)
     if outcome.bug is not None:
         logs.event(logger, logging.ERROR, "submission.bug", bug=outcome.bug, id=submission.id)
     logs.event(
@@ -24,7 +26,9 @@ def log_outcome(outcome: Outcome) -> None:
         tenant=submission.principal.tenant,
         application=submission.principal.client,
         mailbox=outcome.mail.mailbox if outcome.mail else None,
+        sender=submission.envelope.reverse_path,
         recipients=len(submission.envelope.forward_paths),
+        to=submission.envelope.forward_paths,
         octets=len(submission.content),
         uploaded=(outcome.mail.is_large or None) if outcome.mail else None,
         dkim=(outcome.mail.signed_for or None) if outcome.mail else None,
@@ -33,6 +37,7 @@ def log_outcome(outcome: Outcome) -> None:
         request=outcome.receipt.request_id if outcome.receipt else _request_id(failure),
         outcome=_word(outcome),
         cause=str(outcome.error) if outcome.error else None,
+        cure=trouble.cure if trouble else None,
         status=failure.status if failure else None,
         code=failure.graph_code if failure and failure.graph_code else None,
         joined=outcome.same_as or None,

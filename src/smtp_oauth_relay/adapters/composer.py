@@ -1,6 +1,5 @@
 """Composes messages with the clock at hand, and beside the event loop what could hold it up."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
+from smtp_oauth_relay.adapters.lanes import Lanes
 from smtp_oauth_relay.message import Rules, compose, is_light, require_size
 from smtp_oauth_relay.model import OutgoingMail, Submission
 from smtp_oauth_relay.signing import Signer, signature_field
@@ -40,13 +40,15 @@ class Composer:
     """Makes of a submission what Graph gets; a `relay.Composer`.
 
     Small messages are composed at once. What could take longer than a few milliseconds waits for
-    a thread of its own: other sessions go on meanwhile, however many such messages there are.
+    a thread of its own: other sessions go on meanwhile, however many such messages there are, and
+    other tenants' messages wait for one of them at most.
     """
 
     def __init__(self, rules: Rules, keys: KeySource | None = None) -> None:
         self._rules = rules
         self._keys = keys
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="compose")
+        self._lanes = Lanes(self._threads, width=1)  # tenants take turns
 
     async def compose(self, submission: Submission) -> OutgoingMail:
         """Return the mail for Graph, signed if it is to be.
@@ -58,8 +60,9 @@ class Composer:
             SigningUnavailable: it must be signed and cannot be.
         """
         now = datetime.now(UTC)
+        tenant = submission.principal.tenant
         mail = await self._run(
-            lambda: compose(submission, self._rules, now), is_light=is_light(submission)
+            tenant, lambda: compose(submission, self._rules, now), is_light=is_light(submission)
         )
         if self._keys is None or mail.is_large or not can_sign_for(mail.author_domain):
             return mail
@@ -67,7 +70,7 @@ class Composer:
         if signer is None:
             return mail
         signed = await self._run(
-            lambda: _signed(mail, signer), is_light=len(mail.mime) <= _LIGHT_TO_SIGN_OCTETS
+            tenant, lambda: _signed(mail, signer), is_light=len(mail.mime) <= _LIGHT_TO_SIGN_OCTETS
         )
         require_size(len(signed.mime), self._rules)
         return signed
@@ -76,10 +79,10 @@ class Composer:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, work: Callable[[], _T], *, is_light: bool) -> _T:
+    async def _run(self, tenant: str, work: Callable[[], _T], *, is_light: bool) -> _T:
         if is_light:
             return work()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await self._lanes.run(tenant, work)
 
 
 def _signed(mail: OutgoingMail, signer: Signer) -> OutgoingMail:

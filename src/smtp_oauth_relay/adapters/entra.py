@@ -14,11 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
+from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.entra_http import RecordingHttp, open_entra_http
 from smtp_oauth_relay.adapters.entra_msal import Application
 from smtp_oauth_relay.adapters.lanes import Lanes
 from smtp_oauth_relay.adapters.outbound import Outbound
+from smtp_oauth_relay.adapters.repeats import Repeats
 from smtp_oauth_relay.entra_protocol import needs_attention, read_token
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import BearerToken, Principal
@@ -47,7 +49,11 @@ MAX_THREADS_PER_TENANT = 8
 TOLD_AGAIN_S = 3600.0
 """How often the same trouble of one application is told in a line of its own."""
 
-_MAX_TOLD = 10_000
+_RESULTS = {
+    type(None): "granted",
+    CredentialsRefused: "refused",
+    SignInUnavailable: "unavailable",
+}
 _URL_SEGMENT = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.-]{0,252}[0-9A-Za-z])?")
 
 
@@ -76,7 +82,7 @@ class EntraTokenSource:
         self._logins: OrderedDict[bytes, _Login] = OrderedDict()
         self._asking: dict[bytes, _Login] = {}  # apart, so that guesses displace no token
         self._renewals: set[asyncio.Task[BearerToken]] = set()
-        self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._told = Repeats(TOLD_AGAIN_S)
 
     async def token(
         self, principal: Principal, *, peer: str = "", refused: BearerToken | None = None
@@ -101,7 +107,11 @@ class EntraTokenSource:
             login.token = None
         token = login.token_living(USABLE_S)
         if token is None:
-            return await asyncio.shield(self._renewal(login, principal, peer))
+            source = "new" if login.renewal is None else "shared"
+            renewal = self._renewal(login, principal, peer)
+            logs.event(logger, logging.DEBUG, "token.served", source=source)
+            return await asyncio.shield(renewal)
+        logs.event(logger, logging.DEBUG, "token.served", source="cached")
         self._logins.move_to_end(key)
         if login.token_living(FRESH_S) is None:
             self._renew_in_background(login, principal, peer)
@@ -158,9 +168,13 @@ class EntraTokenSource:
         login.renewal.add_done_callback(partial(self._settle, login, principal, peer, begun))
         return login.renewal
 
+    def __len__(self) -> int:
+        """Return how many logins are remembered with their tokens."""
+        return len(self._logins)
+
     async def _renew(self, login: "_Login", principal: Principal) -> BearerToken:
         loop = asyncio.get_running_loop()
-        asked_at = loop.time()
+        asked_at = login.asked_at = loop.time()
         # One that fails is not kept, because it would repeat its failure without asking again.
         application, login.application = login.application or self._application(principal), None
         try:
@@ -192,6 +206,15 @@ class EntraTokenSource:
         login.renewal = None
         login.renew_after = now + RENEWAL_PAUSE_S
         error = None if renewal.cancelled() else renewal.exception()
+        logs.event(
+            logger,
+            logging.DEBUG,
+            "token.answered",
+            tenant=principal.tenant,
+            application=principal.client,
+            result=_RESULTS.get(type(error), "failed"),
+            ms=round((now - login.asked_at) * 1000),
+        )
         if begun is not None and not isinstance(error, CredentialsRefused):
             self._guard.end(begun, principal, peer)
         if isinstance(error, CredentialsRefused):
@@ -223,13 +246,8 @@ class EntraTokenSource:
         self, principal: Principal, error: CredentialsRefused | SignInUnavailable, now: float
     ) -> None:
         """Say once an hour what an administrator has to do about an application."""
-        key = (principal.tenant, principal.client, error.reason)
-        if self._told.get(key, -TOLD_AGAIN_S) > now - TOLD_AGAIN_S:
+        if self._told.untold((principal.tenant, principal.client, error.reason), now) is None:
             return
-        self._told[key] = now
-        self._told.move_to_end(key)
-        if len(self._told) > _MAX_TOLD:
-            self._told.popitem(last=False)
         logs.event(
             logger,
             logging.ERROR,
@@ -237,6 +255,7 @@ class EntraTokenSource:
             tenant=principal.tenant,
             application=principal.client,
             cause=error.reason,
+            cure=advice.cure_for(error),
         )
 
 
@@ -250,6 +269,7 @@ class _Login:
         application: the one that got it.
         renewal: the request that is under way.
         renew_after: when the next renewal may begin in the background, on the loop's clock.
+        asked_at: when the last one began, on the same clock.
         is_proven: Entra ID has granted it a token.
     """
 
@@ -258,6 +278,7 @@ class _Login:
     application: Application | None = None
     renewal: "asyncio.Task[BearerToken] | None" = None
     renew_after: float = 0.0
+    asked_at: float = 0.0
     is_proven: bool = False
 
     def token_living(self, life_s: float) -> BearerToken | None:

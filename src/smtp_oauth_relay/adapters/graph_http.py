@@ -6,6 +6,7 @@ a `TrackedBody`, and as long as nobody has asked it for a piece, Graph cannot ha
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,12 +16,18 @@ import aiohttp
 import httpx
 import yarl
 
+from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.outbound import root_cause
 from smtp_oauth_relay.errors import GraphUnreachable, MailboxUnknown, OutcomeUnknown
-from smtp_oauth_relay.graph_protocol import MAX_ERROR_OCTETS
+from smtp_oauth_relay.graph_protocol import MAX_ERROR_OCTETS, retry_after_s
+
+logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 """For one address of Graph or the proxy: TCP and TLS."""
+
+LAST_MOMENT_S = 0.1
+"""Before the deadline of a message, to say what became of it."""
 
 _TIMEOUTS = {"timeout": httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()}
 _BROKEN = (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError)
@@ -104,6 +111,17 @@ class Endpoint:
         return request
 
 
+def seconds_left(deadline: float, at_most_s: float) -> float:
+    """Return how long something may take that has to end a moment before a deadline.
+
+    Args:
+        deadline: on the loop's clock.
+        at_most_s: without it.
+    """
+    left_s = deadline - LAST_MOMENT_S - asyncio.get_running_loop().time()
+    return max(min(at_most_s, left_s), 0.0)
+
+
 def request_to(
     url: str | httpx.URL, method: str, headers: Mapping[str, str], body: TrackedBody | None = None
 ) -> httpx.Request:
@@ -146,6 +164,7 @@ async def _exchange(
     deadline = asyncio.get_running_loop().time() + timeout_s
     async with asyncio.timeout_at(deadline):
         response = await http.send(request, stream=True)
+    _tell(response)
     try:
         if response.status_code == 202:
             deadline = asyncio.get_running_loop().time() + _ACCEPTED_BODY_S
@@ -154,6 +173,17 @@ async def _exchange(
         with suppress(*_BROKEN):  # what broke while an early answer stopped the sending
             await response.aclose()
     return Answer(response.status_code, response.headers, body)
+
+
+def _tell(response: httpx.Response) -> None:
+    fields = response.headers
+    logs.event(
+        logger,
+        logging.DEBUG,
+        "graph.answered",
+        status=response.status_code,
+        retry_after_s=retry_after_s(fields.get("retry-after", ""), fields.get("date", "")),
+    )
 
 
 def _failure(body: TrackedBody | None, what: str) -> GraphUnreachable | OutcomeUnknown:

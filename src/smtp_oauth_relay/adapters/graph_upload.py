@@ -7,6 +7,7 @@ again. After it the draft itself is the witness: one that was sent is not there 
 import asyncio
 import functools
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ import httpx
 from smtp_oauth_relay import graph_upload_protocol as protocol
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.graph import base64_pieces
-from smtp_oauth_relay.adapters.graph_http import Answer, TrackedBody
+from smtp_oauth_relay.adapters.graph_http import Answer, TrackedBody, seconds_left
 from smtp_oauth_relay.adapters.outbound import Outbound
 from smtp_oauth_relay.adapters.upload_requests import UploadRequests
 from smtp_oauth_relay.errors import (
@@ -81,7 +82,9 @@ class GraphUploadSender:
         await asyncio.gather(*self._cleaning, return_exceptions=True)
         await self._requests.aclose()
 
-    async def send(self, mail: OutgoingMail, token: BearerToken) -> Receipt:
+    async def send(
+        self, mail: OutgoingMail, token: BearerToken, *, deadline: float = math.inf
+    ) -> Receipt:
         """Hand one large message to Graph, once.
 
         Raises:
@@ -93,13 +96,14 @@ class GraphUploadSender:
         large = await self._requests.in_thread(
             functools.partial(take_apart, mail.mime, mail.rest, MAX_MIME_OCTETS)
         )
-        deadline = asyncio.timeout(self._deadline_s)
-        upload = _Upload(self._requests, mail, token, deadline)
+        limit_s = seconds_left(deadline, self._deadline_s)
+        limit = asyncio.timeout(limit_s)
+        upload = _Upload(self._requests, mail, token, limit)
         try:
-            async with deadline:
+            async with limit:
                 return await upload.run(large)
         except TimeoutError as error:
-            what = f"the upload took longer than {self._deadline_s:g} s"
+            what = f"the upload took longer than {limit_s:.3g} s"
             raise (OutcomeUnknown if upload.is_sending else UploadFailed)(what) from error
         finally:
             if upload.draft_id and not upload.is_sent:

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 Addresses: TypeAlias = Literal["full", "hashed", "none"]
 Fact: TypeAlias = str | int | float | list[str]
 
-ADDRESS_FIELDS = frozenset({"mailbox", "sender", "recipients"})
+ADDRESS_FIELDS = frozenset({"mailbox", "sender", "recipients", "to"})
 """Fields whose values are mail addresses, which LOG_ADDRESSES governs."""
 
 _MAX_CHARACTERS = 256
@@ -41,7 +41,7 @@ def fact(key: str, value: object, addresses: Addresses) -> Fact:
 
     Args:
         key: the field's name.
-        value: anything; its `str` must not fail.
+        value: anything.
         addresses: how to show mail addresses: those in `ADDRESS_FIELDS`, and those found in other
             texts, such as Graph's messages.
     """
@@ -58,6 +58,8 @@ def fact(key: str, value: object, addresses: Addresses) -> Fact:
 
 
 def _items(key: str, values: Sequence[object], addresses: Addresses) -> list[str]:
+    if key in ADDRESS_FIELDS and addresses == "none":
+        return ["[hidden]"]
     shown: list[str] = []
     room = _MAX_LIST
     for value in values:
@@ -82,7 +84,15 @@ def _scalar(value: object) -> str | int | float:
         return f"[{len(value)} items]"
     if isinstance(value, BaseException):
         return _error(value)
-    return _scalar(str(value))
+    return _scalar(worded(value))
+
+
+def worded(value: object) -> str:
+    """Return a value as `str` does; its kind where `str` fails, as at 4301 digits and more."""
+    try:
+        return str(value)
+    except Exception:  # whatever a value stumbles over, it must not cost the line
+        return f"[{type(value).__name__}]"
 
 
 def _escaped(surrogate: re.Match[str]) -> str:
@@ -144,5 +154,5 @@ def _error(error: BaseException) -> str:
     kind = type(error)
     is_plain = isinstance(error, _TELLS_NO_VALUE)
     if is_plain and kind.__module__ in {"builtins", "socket", "ssl"}:
-        return f"{kind.__qualname__}: {str(error)[:200]}"
+        return f"{kind.__qualname__}: {worded(error)[:200]}"
     return kind.__qualname__

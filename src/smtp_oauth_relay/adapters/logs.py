@@ -1,8 +1,9 @@
 """The log: one line per event on stdout, for people or for machines, and no secret in any of them.
 
 An event is a constant name with facts: `event(logger, logging.INFO, "session.opened", peer=peer)`.
-Both formats write the same facts in the same order; a fact that is `None` is left out. No value
-can begin a line, end one or colour one: in text, whatever is not plain is quoted as a JSON string.
+The log writes it if its level says so; whoever is `listening` hears all of them. Both formats write
+the same facts in the same order; a fact that is `None` is left out. No value can begin a line, end
+one or colour one: in text, whatever is not plain is quoted as a JSON string.
 """
 
 import functools
@@ -13,15 +14,21 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Literal, TextIO
+from typing import Literal, TextIO, TypeAlias
 
-from smtp_oauth_relay.adapters.log_values import Addresses, Fact, fact, story
+from smtp_oauth_relay.adapters.log_values import Addresses, Fact, fact, story, worded
 
 session_id: ContextVar[str] = ContextVar("session_id", default="")
 """The session at work, which every line of it names. Empty outside of sessions."""
+
+Hearer: TypeAlias = Callable[[int, str, Mapping[str, object]], None]
+"""Is told level, name and facts of each event, also of those that the log leaves out. It must
+neither fail nor wait."""
+
+_hearers: list[Hearer] = []
 
 _PINNED = {
     "mail": logging.ERROR,  # aiosmtpd: at DEBUG whole mails, at WARNING a line for each login
@@ -60,11 +67,23 @@ def event(
         bug: an error that is nobody's fault but ours: its traceback is added.
         fields: the facts, shown as `log_values.fact` says.
     """
+    for hear in _hearers:
+        hear(level, name, fields)
     if logger.isEnabledFor(level):
         exc_info = None if bug is None else (type(bug), bug, bug.__traceback__)
         record = logging.LogRecord(logger.name, level, "", 0, name, None, exc_info)
         record.__dict__["relay_fields"] = fields
         logger.handle(record)
+
+
+@contextmanager
+def listening(hear: Hearer) -> Iterator[None]:
+    """Tell someone else of all events, too, while the context is open."""
+    _hearers.append(hear)
+    try:
+        yield
+    finally:
+        _hearers.remove(hear)
 
 
 def setup(
@@ -190,7 +209,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
-        return str(record.msg)
+        return worded(record.msg)
 
 
 def _asyncio_message(record: logging.LogRecord) -> str:

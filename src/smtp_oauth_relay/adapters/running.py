@@ -17,6 +17,7 @@ class RunningRelay:
     Attributes:
         addresses: where it listens, `host:port`.
         is_ready: whether a load balancer should send anybody here.
+        status_addresses: where its status page is.
     """
 
     def __init__(self, listeners: Sequence[Listener], admission: Admission, relay: Relay) -> None:
@@ -25,6 +26,12 @@ class RunningRelay:
         self._relay = relay
         self.is_ready = True
         self.addresses = tuple(each for listener in listeners for each in listener.addresses)
+        self.status_addresses: tuple[str, ...] = ()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether devices can connect."""
+        return all(listener.is_listening for listener in self._listeners)
 
     async def stop(self, delay_s: float, timeout_s: float) -> int:
         """Be no longer ready, go on until load balancers know, and then drain.

@@ -9,7 +9,7 @@ from typing import TypeVar
 import httpx
 
 from smtp_oauth_relay import graph_upload_protocol as protocol
-from smtp_oauth_relay.adapters.graph import open_http
+from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.graph_http import (
     Answer,
     Endpoint,

@@ -13,7 +13,7 @@ the trusted CA differ.
     listener  TLS, connections, resets   front    journal and faults before a service
     entra     tokens                     graph    sendMail
     drafts    large mail                 mime     sender and recipients of a message
-    control   the same from outside
+    control   the same from outside      inbox_pages, reading   the mails in the browser
 """
 
 from smtp_oauth_relay.sandbox.certificates import CertificateAuthority, ServerCertificate

@@ -5,8 +5,6 @@ Entra ID and Graph, the certificate and the trust in it point to the stand-ins.
 """
 
 import asyncio
-import email.errors
-import email.header
 import email.parser
 import os
 import shlex
@@ -24,7 +22,9 @@ from smtp_oauth_relay.errors import StartFailed
 from smtp_oauth_relay.sandbox import applicant
 from smtp_oauth_relay.sandbox.certificates import LOOPBACK_NAMES
 from smtp_oauth_relay.sandbox.directory import MAIL_READ_WRITE, MAIL_SEND, Application
+from smtp_oauth_relay.sandbox.inbox_pages import InboxPages
 from smtp_oauth_relay.sandbox.journal import AcceptedMail
+from smtp_oauth_relay.sandbox.reading import readable
 from smtp_oauth_relay.sandbox.stand_in import StandIn
 from smtp_oauth_relay.sandbox.whole_mail import whole
 
@@ -62,8 +62,10 @@ async def _run(
         names = _settings(environ, listen, stand_in)
         settings = read_settings(names)
         logs.setup(settings.log_level, settings.log_format, settings.log_addresses)
-        async with running_relay(settings, read_outbound(names)) as relay:
-            print(welcome(relay.addresses[0], stand_in, inbox.folder), flush=True)
+        pages = InboxPages(stand_in)
+        async with running_relay(settings, read_outbound(names), pages) as relay:
+            page = next(iter(relay.status_addresses), "")
+            print(welcome(relay.addresses[0], stand_in, inbox.folder, page), flush=True)
             await stopping.wait()
             await relay.drain(settings.drain_timeout)
 
@@ -129,17 +131,6 @@ def arrival(mail: AcceptedMail, path: Path) -> str:
     )
 
 
-def readable(value: str) -> str:
-    """Return a header value as people read it: decoded, on one line, at most 80 characters."""
-    try:
-        text = str(email.header.make_header(email.header.decode_header(value[:1000])))
-    except (ValueError, LookupError, email.errors.MessageError):
-        text = value
-    visible = (character if character.isprintable() else " " for character in text)
-    text = " ".join("".join(visible).split())
-    return text if len(text) <= 80 else f"{text[:79]}…"
-
-
 _WELCOME = """
 The relay runs, with stand-ins for Entra ID and Microsoft Graph. Nothing leaves this machine.
 
@@ -148,6 +139,7 @@ The relay runs, with stand-ins for Entra ID and Microsoft Graph. Nothing leaves 
   user name  {user}
   password   {password}
   mails      {folder}/*.eml
+  page       {page}
 
 Send a mail from a second terminal, with one of these:
 
@@ -175,13 +167,14 @@ Ctrl-C ends it. Each mail that arrives is told below.
 """
 
 
-def welcome(address: str, stand_in: StandIn, folder: Path) -> str:
+def welcome(address: str, stand_in: StandIn, folder: Path, page: str = "") -> str:
     """Return the block to copy from.
 
     Args:
         address: where the relay listens, `host:port`.
         stand_in: whose certificates are to be trusted.
         folder: where the mails are put.
+        page: where the status page and the inbox are, `host:port`; empty if they are off.
     """
     host, _, port = address.rpartition(":")
     is_everywhere = host in ("0.0.0.0", "[::]")  # noqa: S104 - compared, not listened on
@@ -202,6 +195,7 @@ def welcome(address: str, stand_in: StandIn, folder: Path) -> str:
         sender=applicant.SENDER,
         recipient=applicant.RECIPIENT,
         folder=folder.absolute(),
+        page=f"http://{page}/" if page else "off",
         command=_own_command(),
         options=options,
         ca_path=ca_path,

@@ -5,6 +5,7 @@ follow a handshake. Content does not go through its reader: see `transfer.py`.
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import TypeVar
 from aiosmtpd.smtp import SMTP
 
 from smtp_oauth_relay import replies
+from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp.arguments import Refused
 from smtp_oauth_relay.adapters.smtp.clients import plain_address
 from smtp_oauth_relay.adapters.smtp.small_tls import (
@@ -24,6 +26,8 @@ from smtp_oauth_relay.adapters.smtp.small_tls import (
 from smtp_oauth_relay.adapters.smtp.transfer import Decoder, Transfer
 from smtp_oauth_relay.adapters.smtp.wire import ClientGone, Wire
 from smtp_oauth_relay.replies import Reply
+
+logger = logging.getLogger(__name__)
 
 HANDSHAKE_S = 10
 WRITE_S = 30.0
@@ -263,6 +267,7 @@ class Connection(SMTP):
             await handshake
         except OSError as error:  # those of OpenSSL, too
             raise ConnectionBroken(f"no TLS: {error}") from error
+        logs.event(logger, logging.DEBUG, "session.encrypted", version=protocol.version)
         self.wire.forget()
 
     async def linger(self) -> None:

@@ -5,7 +5,9 @@ import logging
 import random
 import uuid
 
+from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.adapters.repeats import Repeats
 from smtp_oauth_relay.adapters.smtp.content import Content
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
 from smtp_oauth_relay.delivery import Delivery
@@ -21,11 +23,16 @@ REFUSAL_DELAY_S = (1.0, 2.0)
 and the time shall not tell whether Entra ID was asked."""
 
 
+TOLD_AGAIN_S = 60.0
+"""How often the same failed login of one client is a warning; in between it is a line of DEBUG."""
+
+
 class RelayHandler:
     """Between the SMTP session and the use case."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
+        self._told = Repeats(TOLD_AGAIN_S)
 
     async def sign_in(self, credentials: Credentials, client: str) -> Principal:
         """Return who logs in.
@@ -45,7 +52,7 @@ class RelayHandler:
             principal = self._relay.identify(credentials.user_name, credentials.password)
             await self._relay.sign_in(principal, client)
         except (CredentialsRefused, SignInUnavailable) as error:
-            _log_failed_login(error, principal, client)
+            self._log_failed_login(error, principal, client)
             await asyncio.sleep(max(answer_at - loop.time(), 0))
             raise
         logs.event(
@@ -76,17 +83,24 @@ class RelayHandler:
             return self._relay.refuse(submission, MessageTooLarge(reason))
         return self._relay.submit(submission)
 
-
-def _log_failed_login(
-    error: CredentialsRefused | SignInUnavailable, principal: Principal | None, client: str
-) -> None:
-    """Say who could not log in; a malformed user name is not shown: it may be the password."""
-    logs.event(
-        logger,
-        logging.WARNING,
-        "auth.refused" if isinstance(error, CredentialsRefused) else "auth.unavailable",
-        client=client,
-        tenant=principal.tenant if principal else None,
-        application=principal.client if principal else None,
-        cause=error.reason,
-    )
+    def _log_failed_login(
+        self,
+        error: CredentialsRefused | SignInUnavailable,
+        principal: Principal | None,
+        client: str,
+    ) -> None:
+        """Say who could not log in; a malformed user name is not shown: it may be the password."""
+        who = (principal.tenant, principal.client) if principal else (None, None)
+        now = asyncio.get_running_loop().time()
+        untold = self._told.untold((client, who, type(error), error.entra_codes), now)
+        logs.event(
+            logger,
+            logging.DEBUG if untold is None else logging.WARNING,
+            "auth.refused" if isinstance(error, CredentialsRefused) else "auth.unavailable",
+            client=client,
+            tenant=who[0],
+            application=who[1],
+            cause=error.reason,
+            repeated=untold or None,
+            cure=advice.cure_for(error),
+        )

@@ -112,6 +112,11 @@ class Listener(BaseController):
         names = [sock.getsockname() for server in self._servers for sock in server.sockets]
         return tuple(str(ListenAddress(name[0], name[1])) for name in names)
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether devices can connect."""
+        return all(server.is_serving() for server in self._servers)
+
     def close(self) -> None:
         """Let nobody in any more; sessions go on."""
         for server in self._servers:

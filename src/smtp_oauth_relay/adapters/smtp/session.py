@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from smtp_oauth_relay import replies
+from smtp_oauth_relay import advice, replies
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp import proxy_header
 from smtp_oauth_relay.adapters.smtp.admission import Admission
@@ -103,7 +103,12 @@ class SmtpSession(Connection):
             logs.event(logger, logging.DEBUG, "session.lost", client=self.peer_address)
         except ConnectionBroken as broken:
             logs.event(
-                logger, logging.INFO, "session.broken", client=self.peer_address, cause=str(broken)
+                logger,
+                logging.INFO,
+                "session.broken",
+                client=self.peer_address,
+                cause=str(broken),
+                cure=advice.cure_for_cause(str(broken)),
             )
             self.abort()
             # asyncio tells nobody that a connection is lost whose handshake failed, so nothing may

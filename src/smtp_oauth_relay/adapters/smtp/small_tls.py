@@ -13,6 +13,11 @@ class SmallBufferTLS(sslproto.SSLProtocol):
 
     max_size = RECORD_OCTETS
 
+    @property
+    def version(self) -> str:
+        """Of TLS, such as `TLSv1.3`; known after the handshake."""
+        return str(self._get_extra_info("ssl_object").version())
+
     def resize(self, octets: int) -> None:
         """Read so many octets at a time from now on."""
         self.max_size = octets  # type: ignore[misc]  # asyncio reads it of the instance
