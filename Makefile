@@ -14,7 +14,7 @@ MINUTES = 5
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help sandbox run test test-wheel test-all fuzz soak check docs format image lock clean
+.PHONY: help sandbox run test test-wheel test-all fuzz soak check docs format templates image lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -55,9 +55,9 @@ test-wheel: $(VENV)/.developer ## build the wheel and run the unit tests on what
 	"$$work/venv/bin/python" -m pytest -q -p no:cacheprovider -o pythonpath= tests/unit
 
 # Each part skips with its reason when something it needs is not installed; with CI=true it fails.
-test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the image; fuzz, TLS scan
+test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the image; fuzz, TLS scan, checkov
 	-@$(MAKE) --no-print-directory $(VENV)/.scanner
-	$(BIN)/pytest -m "clients or browser or image or fuzz or scan"
+	$(BIN)/pytest -m "clients or browser or image or fuzz or scan or checkov"
 
 fuzz: $(VENV)/.developer ## FUZZ_LINES (100000) spoilt lines over real sockets; FUZZ_SEED repeats a run
 	$(BIN)/pytest -m fuzz
@@ -68,6 +68,9 @@ soak: $(VENV)/.developer ## twenty devices, random faults and hang-ups for MINUT
 format: $(VENV)/.developer ## let ruff format and repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+templates: $(VENV)/.installed ## write all settings and the version into what deploys the relay
+	$(BIN)/python -m scripts.templates
 
 # HEALTHCHECK is part of Docker's image format only, which Podman and Buildah must be asked for.
 image: ## build the container image with docker, podman or buildah; BUILD_ARGS goes to it

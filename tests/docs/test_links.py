@@ -16,9 +16,13 @@ from smtp_oauth_relay.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/smtp_oauth_relay"
+FOLDERS = ("docs", "deploy", "azure_deployment")
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for path in [
+        *ROOT.glob("*.md"),
+        *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md")),
+    ]
 }
 WITH_TESTS_OF_THEIR_OWN = {"docs/configuration.md", "docs/replies.md"}
 FENCED = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -32,14 +36,17 @@ PLACEHOLDERS = {
     "CLIENT_SECRET",
     "SHORT_USER_NAME",
     "OBJECT_ID",
+    "KEY_ID",
     "NAME_FILE",
 }
 OF_OTHER_PROGRAMS = {
     *("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NO_COLOR"),
     *("CAP_NET_BIND_SERVICE", "SSLV3_ALERT_CERTIFICATE_EXPIRED", "TLSV1_ALERT_UNKNOWN_CA"),
-    *("RENEWED_LINEAGE", "SASL_README"),  # certbot, Postfix
+    "SASL_README",  # Postfix
     *("RELAY_SECRET", "SMTP_ADDR", "SMTP_PORT"),  # the recipes for WordPress and Gitea
+    *("VERIFY_X509_STRICT", "PIPX_HOME", "PIPX_BIN_DIR"),
+    *("RELAY_NAME", "ACME_EMAIL"),  # of deploy/compose.yaml
     *("FUZZ_LINES", "FUZZ_SEED"),
 }
 EXIT_STATUSES = {name for name in vars(exits) if name.startswith("EX_")}
@@ -101,8 +108,20 @@ def test_links_to_others_are_well_formed(page: str) -> None:
 
     outside = [link for link in links if re.match(r"[a-z]+:", link)]
 
-    form = r"https?://(?!localhost|\d+\.\d)[\w-]+(\.[\w-]+)+(/[\w./~%@!$&'*+,;=:-]*)?(\?[^\s#]+)?(#[\w-]+)?"
+    host = r"(?!localhost|\d+\.\d)[\w-]+(\.[\w-]+)+"
+    form = rf"https?://{host}(/[\w./~%@!$&'*+,;=:-]*)?(\?[^\s#]+)?(#[\w./%-]+)?"
     assert [link for link in outside if not re.fullmatch(form, link)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_of_ours_that_others_fetch_exist(page: str) -> None:
+    """The portal shows an empty form where the template is missing; GitHub says 404."""
+    ours = re.escape(PROJECT["project"]["urls"]["Homepage"].removeprefix("https://github.com/"))
+    text = unquote(PAGES[page])
+    raw = re.findall(rf"raw\.githubusercontent\.com/{ours}/main/([\w./-]+?\.json)", text)
+    seen = re.findall(rf"github\.com/{ours}/(?:blob|tree)/main/([\w./-]+\w)", text)
+
+    assert [path for path in (*raw, *seen) if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
