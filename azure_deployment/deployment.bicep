@@ -247,6 +247,13 @@ param maxSessions string = ''
 @description('MAX_SESSIONS_PER_IP: the most connections at once from one IP address. Empty: 50.')
 param maxSessionsPerIp string = ''
 
+@description('STATUS_LISTEN: where the status page, probes and metrics are served; off: nowhere. Empty: 127.0.0.1:9025.')
+param statusListen string = ''
+
+@description('STATUS_TOKEN: what the status page asks for; unset: it is on loopback only.')
+@secure()
+param statusToken string = ''
+
 @description('MEMORY_BUDGET: the memory in octets that all messages together may take; unset: a quarter of what the container or the machine has.')
 param memoryBudget string = ''
 
@@ -316,6 +323,7 @@ var settings = [
   { name: 'DKIM_HEADERS', value: dkimHeaders }
   { name: 'MAX_SESSIONS', value: maxSessions }
   { name: 'MAX_SESSIONS_PER_IP', value: maxSessionsPerIp }
+  { name: 'STATUS_LISTEN', value: statusListen }
   { name: 'MEMORY_BUDGET', value: memoryBudget }
   { name: 'CLIENT_NETWORKS', value: clientNetworks }
   { name: 'PROXY_PROTOCOL_FROM', value: proxyProtocolFrom }
@@ -324,6 +332,7 @@ var settings = [
 ]
 var secrets = [
   { name: 'DKIM_PRIVATE_KEY', value: dkimPrivateKey }
+  { name: 'STATUS_TOKEN', value: statusToken }
 ]
 // end of settings, variables
 

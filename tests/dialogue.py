@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
+from cryptography import x509
+
 from tests.patience import PATIENCE_S
 
 _REPLY_LINE = re.compile(rb"[2-5][0-9]{2}[ -][ -~]*\r\n")
@@ -120,6 +122,12 @@ class Dialogue:
         """Begin TLS on the connection, which STARTTLS has been answered on."""
         async with asyncio.timeout(PATIENCE_S):
             await self.writer.start_tls(trust, server_hostname="localhost")
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """What the relay has shown in the handshake."""
+        tls = self.writer.get_extra_info("ssl_object")
+        return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
 
     async def log_in(self, user_name: str, secret: str) -> Answer:
         """Send AUTH PLAIN with an initial response."""

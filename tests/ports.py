@@ -22,7 +22,7 @@ from smtp_oauth_relay.model import (
 )
 from smtp_oauth_relay.outcome import Outcome
 from smtp_oauth_relay.pacing import Pacing
-from smtp_oauth_relay.relay import Policy, Relay
+from smtp_oauth_relay.relay import Directory, Policy, Relay
 from smtp_oauth_relay.shares import Shares
 
 TENANT = "7a1c9d52-0f3e-4b86-9c55-2f6d8e1b4a30"
@@ -172,6 +172,7 @@ def wired(
     limit: int = 4,
     room: int = 500,
     policy: Policy | None = None,
+    directory: Directory | None = None,
 ) -> Wired:
     """Return a relay with the usual settings."""
     courier = Courier(
@@ -184,7 +185,10 @@ def wired(
     )
     ledger, audit = Ledger(b"key"), list[Outcome]()
     policy = policy or Policy("@")
-    relay = Relay(entra, Clockless(), courier, ledger, Shares(room), audit.append, policy)
+    shares, composer = Shares(room), Clockless()
+    relay = Relay(
+        entra, composer, courier, ledger, shares, audit.append, policy, directory=directory
+    )
     return Wired(relay, ledger, audit)
 
 

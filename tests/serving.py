@@ -119,7 +119,7 @@ async def serving(
             **changes,
         }
     )
-    outbound = read_outbound({"SSL_CERT_FILE": str(stand_in.ca_file)})
+    outbound = read_outbound({"SSL_CERT_FILE": str(stand_in.ca_file), **changes})
     trust = ssl.create_default_context(cafile=stand_in.ca_file)
     async with running_relay(settings, outbound, annex) as running:
         port = int(running.addresses[0].rpartition(":")[2])

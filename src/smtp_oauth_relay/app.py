@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import secrets
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -14,6 +13,7 @@ import httpx
 from smtp_oauth_relay import __version__, configuration
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.audit import log_outcome
+from smtp_oauth_relay.adapters.azure_parts import azure_parts, look_at_certificate
 from smtp_oauth_relay.adapters.composer import Composer
 from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
@@ -23,7 +23,7 @@ from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
 from smtp_oauth_relay.adapters.machine import host_name, memory_octets
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
-from smtp_oauth_relay.adapters.pulse import Parts, certificate_in
+from smtp_oauth_relay.adapters.pulse import Parts
 from smtp_oauth_relay.adapters.running import RunningRelay
 from smtp_oauth_relay.adapters.signals import with_signals
 from smtp_oauth_relay.adapters.smtp.admission import Admission
@@ -33,7 +33,6 @@ from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
 from smtp_oauth_relay.adapters.smtp.policy import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.session import Door
 from smtp_oauth_relay.adapters.status import Annex, StatusPages, Subject
-from smtp_oauth_relay.adapters.tls import server_context
 from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS
@@ -42,7 +41,7 @@ from smtp_oauth_relay.message import Rules
 from smtp_oauth_relay.model import MAX_MIME_OCTETS
 from smtp_oauth_relay.pacing import Pacing
 from smtp_oauth_relay.recipients import HeaderRecipients
-from smtp_oauth_relay.relay import Policy, Relay
+from smtp_oauth_relay.relay import Directory, Policy, Relay
 from smtp_oauth_relay.sender import SenderMailbox
 from smtp_oauth_relay.setting_checks import cautions
 from smtp_oauth_relay.settings import Settings
@@ -86,7 +85,7 @@ def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
         settings = read_settings(environ)
     except SettingsError as error:
         problems += error.problems
-    for look in (_tls_context, read_key):
+    for look in (look_at_certificate, read_key):
         try:
             if settings is not None:
                 look(settings)
@@ -99,17 +98,6 @@ def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
     if settings is None or outbound is None or problems:
         raise SettingsError(problems)
     return settings, outbound
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_source == "off":
-        return None
-    return server_context(
-        settings.tls_cert_filepath,
-        settings.tls_key_filepath,
-        settings.tls_cipher_suite,
-        settings.tls_min_version,
-    )
 
 
 def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -131,12 +119,12 @@ async def running_relay(
         annex: further pages beside the status page.
 
     Raises:
-        SettingsError: the certificate or the DKIM key cannot be used.
-        StartFailed: a port cannot be had.
+        SettingsError: the certificate, the Table or the DKIM key cannot be used.
+        StartFailed: a port cannot be had, or Azure cannot be reached.
     """
-    tls_context = _tls_context(settings)
-    signing_key = read_key(settings)
     async with AsyncExitStack() as parts:
+        key = read_key(settings)
+        azure = await parts.enter_async_context(azure_parts(settings, outbound, key))
         tokens = EntraTokenSource(
             settings.azure_authority_host,
             settings.graph_endpoint,
@@ -149,18 +137,21 @@ async def running_relay(
             http, settings.graph_endpoint, timeout_s=settings.graph_http_timeout
         )
         parts.push_async_callback(sender.aclose)
-        composer = Composer(_rules(settings), signing_key)
+        composer = Composer(_rules(settings), azure.keys)
         parts.callback(composer.close)
         uploader = None
         if settings.uploads:
             uploader = _uploader(settings, outbound, http)
             parts.push_async_callback(uploader.aclose)
         pacing, ledger = Pacing(settings.graph_mailbox_concurrency), Ledger(secrets.token_bytes(32))
-        relay = _relay(settings, tokens, composer, sender, uploader, pacing, ledger)
+        relay = _relay(
+            settings, tokens, composer, sender, uploader, pacing, ledger, azure.directory
+        )
         memory = _memory_budget(settings)
         admission = Admission(
             settings.max_sessions, settings.max_sessions_per_ip, settings.client_networks, memory
         )
+        tls_context = azure.certificate.context if azure.certificate else None
         policy, handler = _policy(settings, memory), RelayHandler(relay)
         listeners = []
         for is_encrypted, addresses in (False, settings.smtp_listen), (True, settings.smtps_listen):
@@ -169,13 +160,12 @@ async def running_relay(
             parts.callback(listener.close)
             await listener.start(addresses)
             listeners.append(listener)
-        running = RunningRelay(listeners, admission, relay)
-        certificate = await certificate_in(settings.tls_cert_filepath) if tls_context else None
+        running = RunningRelay(listeners, admission, relay, azure)
         numbers = Parts(
             *(admission, relay, pacing, ledger, tokens),
             settings.max_sessions,
             memory,
-            certificate,
+            azure,
         )
         subject = Subject(policy.hostname, running.addresses, partial(numbers.vitals, running))
         pages = StatusPages(settings, subject, annex)
@@ -205,6 +195,7 @@ def _relay(
     uploader: MailSender | None,
     pacing: Pacing,
     ledger: Ledger,
+    directory: Directory | None,
 ) -> Relay:
     courier = Courier(
         tokens,
@@ -228,7 +219,17 @@ def _relay(
         frozenset(settings.allowed_clients),
     )
     shares = Shares(settings.max_sessions)
-    return Relay(tokens, composer, courier, ledger, shares, log_outcome, policy, large_courier)
+    return Relay(
+        tokens,
+        composer,
+        courier,
+        ledger,
+        shares,
+        log_outcome,
+        policy,
+        large_courier=large_courier,
+        directory=directory,
+    )
 
 
 def _rules(settings: Settings) -> Rules:

@@ -11,6 +11,7 @@ from smtp_oauth_relay.commands import (
     check,
     completion,
     healthcheck,
+    lookup,
     sandbox,
     send_test,
     serve,
@@ -23,7 +24,7 @@ from smtp_oauth_relay.commands.exits import (
     EX_UNAVAILABLE,
 )
 from smtp_oauth_relay.commands.parsing import Parser, add_env_file
-from smtp_oauth_relay.errors import SettingsError, StartFailed
+from smtp_oauth_relay.errors import AzureMisconfigured, AzureUnavailable, SettingsError, StartFailed
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ COMMANDS = {
     "sandbox": (sandbox.describe, "try the relay out, with stand-ins for Microsoft"),
     "send-test": (send_test.describe, "send one mail through a running relay"),
     "username": (username.describe, "shorten a user name, or read a short one"),
+    "lookup": (lookup.describe, "write, show and check rows of the look-up Table"),
     "healthcheck": (healthcheck.describe, "exit 0 if the relay on this machine answers"),
 }
 
@@ -51,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"  - {problem}", file=sys.stderr)
         return EX_CONFIG
-    except StartFailed as error:
+    except (AzureUnavailable, StartFailed) as error:
         print(f"smtp-oauth-relay: {error}", file=sys.stderr)
-        return EX_UNAVAILABLE
+        return EX_CONFIG if isinstance(error, AzureMisconfigured) else EX_UNAVAILABLE
     except KeyboardInterrupt:  # the relay takes the signal over; this is another command
         return EX_INTERRUPTED
     except Exception as bug:  # the last boundary

@@ -13,6 +13,7 @@ from smtp_oauth_relay.clouds import urls_of
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.table_address import TableAddress
 
 _CLOSE = 0.82  # of difflib's ratio, underscores aside; HTTP_TIMEOUT, no setting, reaches 0.81
 
@@ -129,4 +130,4 @@ def effective(settings: Settings) -> Mapping[str, str]:
 
 def _is_secret(name: str) -> bool:
     annotation = Settings.model_fields[name].annotation
-    return annotation is Secret or Secret in get_args(annotation)
+    return bool({Secret, TableAddress} & {annotation, *get_args(annotation)})

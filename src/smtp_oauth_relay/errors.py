@@ -7,7 +7,10 @@ What the client reads about it stands in `replies.py`; here is no reply.
      ├ StartFailed              the relay cannot start: a port is taken
      ├ CredentialsRefused       the login is wrong, for good
      │  └ UserNameMalformed
+     ├ AzureUnavailable         Key Vault or the Table cannot be reached, or refuses the relay
+     │  └ AzureMisconfigured    what is configured is not there, or cannot be used
      ├ SignInUnavailable        nobody could say whether the login is right
+     │  └ RowUnusable           the Table has a row for it, but a wrong one
      ├ AddressMalformed         no mailbox by the grammar of RFC 5321
      │  └ AddressNotAscii       right, but only with SMTPUTF8
      ├ NoMailbox                nothing in the message says in whose name to send
@@ -49,6 +52,17 @@ class StartFailed(RelayError):
     """Something outside the configuration that must be there at the start is not."""
 
 
+class AzureUnavailable(RelayError):
+    """Key Vault or the look-up Table cannot be reached, or refuses the relay: it may work later.
+
+    The text is one sentence that says what to do.
+    """
+
+
+class AzureMisconfigured(AzureUnavailable):
+    """What the settings name is not there, or cannot be used: it will not work by itself."""
+
+
 class CredentialsRefused(RelayError):
     """The user name or the secret is wrong, or the application may not sign in.
 
@@ -83,6 +97,10 @@ class SignInUnavailable(RelayError):
         self.reason = reason
         self.entra_codes = tuple(entra_codes)
         self.retry_after_s = retry_after_s
+
+
+class RowUnusable(SignInUnavailable):
+    """A row of the look-up Table names no application, or a sender that is no address."""
 
 
 class AddressMalformed(RelayError):

@@ -1,12 +1,14 @@
 """From the SMTP user name to the application that sends.
 
     user-name = tenant delimiter client [ "." anything ]
+              / row delimiter "lookup" [ "." anything ]
     tenant    = id / domain name
     client    = id
     id        = UUID, any case, with or without hyphens / base64url of its 16 octets
 
 The last delimiter counts. What follows the first dot to its right is ignored, for devices that
-accept only what looks like an e-mail address: `tenant@client.local`.
+accept only what looks like an e-mail address: `tenant@client.local`. The word "lookup" in any case
+sends to a row of the look-up Table: `printer1@lookup`.
 """
 
 import base64
@@ -17,6 +19,7 @@ from smtp_oauth_relay.errors import UserNameMalformed
 
 DELIMITERS = ("@", ":", "|")
 MAX_USER_NAME = 512
+LOOKUP = "lookup"
 
 _UUID = re.compile(
     r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}"
@@ -58,6 +61,17 @@ def parse_user_name(user_name: str, delimiter: str) -> tuple[str, str]:
     if tenant is None:
         raise UserNameMalformed("the tenant is no UUID, no base64url of one and no domain name")
     return tenant, client
+
+
+def lookup_id(user_name: str, delimiter: str) -> str | None:
+    """Return the key of the row that a user name sends to; `None` if it sends to none.
+
+    Args:
+        user_name: as the device sent it.
+        delimiter: one of `DELIMITERS`.
+    """
+    key, _, word = user_name.rpartition(delimiter)
+    return key if word.partition(".")[0].lower() == LOOKUP else None
 
 
 def parse_tenant(text: str) -> str | None:

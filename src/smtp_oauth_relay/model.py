@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from smtp_oauth_relay.rows import LookupRow
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -27,12 +29,14 @@ class Principal:
         client: application (client) id in UUID form, lower case.
         secret: the application's client secret, which is the SMTP password.
         from_email: bare `local@domain` that all its mail is from, whatever it says; empty for none.
+        row: the row of the look-up Table that says so; `None` if there was no need for one.
     """
 
     tenant: str
     client: str
     secret: Secret = field(repr=False)
     from_email: str = ""
+    row: LookupRow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from smtp_oauth_relay.courier import Courier, TokenSource
 from smtp_oauth_relay.delivery import Delivery
 from smtp_oauth_relay.errors import CredentialsRefused, OutcomeUnknown, RelayError
 from smtp_oauth_relay.ledger import Ledger, Running, Taken
-from smtp_oauth_relay.login import parse_user_name
+from smtp_oauth_relay.login import lookup_id, parse_user_name
 from smtp_oauth_relay.model import OutgoingMail, Principal, Receipt, Secret, Submission
 from smtp_oauth_relay.outcome import Outcome
 from smtp_oauth_relay.replies import Reply
+from smtp_oauth_relay.rows import LookupRow
 from smtp_oauth_relay.shares import Shares
 
 Audit: TypeAlias = Callable[[Outcome], None]
@@ -31,6 +32,34 @@ class Composer(Protocol):
 
         Raises:
             RelayError: it cannot be made; says why.
+        """
+        ...
+
+
+class Directory(Protocol):
+    """Who knows for whom a look-up id stands, and perhaps who may log in at all.
+
+    Attributes:
+        is_allow_list: whether users need a row even without a look-up id.
+    """
+
+    is_allow_list: bool
+
+    async def row(self, key: str) -> LookupRow:
+        """Return the row of a look-up id.
+
+        Raises:
+            CredentialsRefused: there is none.
+            SignInUnavailable: nobody can say.
+        """
+        ...
+
+    async def allow(self, tenant: str, client: str) -> LookupRow:
+        """Return the row that allows a user without a look-up id.
+
+        Raises:
+            CredentialsRefused: there is none.
+            SignInUnavailable: nobody can say.
         """
         ...
 
@@ -63,6 +92,7 @@ class Relay:
         policy: see there.
         large_courier: brings those to Graph that are too large for one request; `None`: they are
             refused.
+        directory: the look-up Table; `None` if there is none.
     """
 
     def __init__(
@@ -75,6 +105,7 @@ class Relay:
         audit: Audit,
         policy: Policy,
         large_courier: Courier | None = None,
+        directory: Directory | None = None,
     ) -> None:
         self._tokens = tokens
         self._composer = composer
@@ -84,6 +115,7 @@ class Relay:
         self._shares = shares
         self._audit = audit
         self._policy = policy
+        self._directory = directory
         self._under_way: set[asyncio.Task[Outcome]] = set()
 
     def __len__(self) -> int:
@@ -92,16 +124,24 @@ class Relay:
 
     # Who may send -----------------------------------------------------------------------------
 
-    def identify(self, user_name: str, password: Secret) -> Principal:
-        """Return whom a login names.
+    async def identify(self, user_name: str, password: Secret) -> Principal:
+        """Return whom a login names: in its user name, or in the row that this sends to.
 
         Raises:
-            CredentialsRefused: nobody, by its form alone.
+            CredentialsRefused: nobody, by its form or by the Table.
+            SignInUnavailable: the Table does not say.
         """
-        tenant, client = parse_user_name(user_name, self._policy.delimiter)
+        delimiter, directory = self._policy.delimiter, self._directory
+        key = lookup_id(user_name, delimiter)
+        user = parse_user_name(user_name, delimiter) if key is None else None
         if not password.value:
             raise CredentialsRefused("the password is empty")
-        return Principal(tenant, client, password)
+        if user is not None and (directory is None or not directory.is_allow_list):
+            return Principal(*user, password)
+        if directory is None:
+            raise CredentialsRefused("a look-up id, but the settings name no Table")
+        row = await (directory.row(key or "") if user is None else directory.allow(*user))
+        return Principal(row.tenant, row.client, password, row.from_email, row)
 
     async def sign_in(self, principal: Principal, peer: str = "") -> None:
         """Ask Entra ID for a token at once: a wrong secret is a refused login, not a lost mail.

@@ -136,6 +136,7 @@ REPLIES: dict[type[RelayError], Reply] = {
     errors.CredentialsRefused: AUTH_REFUSED,
     errors.UserNameMalformed: AUTH_REFUSED,
     errors.SignInUnavailable: AUTH_UNAVAILABLE,
+    errors.RowUnusable: AUTH_UNAVAILABLE,
     errors.AddressMalformed: RECIPIENT_MALFORMED,
     errors.AddressNotAscii: SMTPUTF8_REQUIRED,
     errors.NoMailbox: Reply(550, "1.7", "No mailbox to send as: set a From address"),
@@ -161,8 +162,15 @@ REPLIES: dict[type[RelayError], Reply] = {
 }
 """The reply to each error. One that never reaches a client has none (see `NOT_FOR_CLIENTS`)."""
 
-NOT_FOR_CLIENTS = frozenset({errors.SettingsError, errors.StartFailed})
-"""Errors that end the process before it has a client."""
+NOT_FOR_CLIENTS = frozenset(
+    {
+        errors.SettingsError,
+        errors.StartFailed,
+        errors.AzureUnavailable,
+        errors.AzureMisconfigured,
+    }
+)
+"""Errors that end the process before it has a client, or that another error tells of."""
 
 
 def reply_for(error: Exception) -> Reply:

@@ -33,12 +33,18 @@ def conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
             " Lower MAX_MESSAGE_SIZE, or set LARGE_MESSAGES=upload, which needs the permission"
             " Mail.ReadWrite.",
         )
-    has_key = settings.dkim_private_key_path or settings.dkim_private_key
-    if settings.dkim_enabled and not (has_key and settings.dkim_selector):
+    yield from _dkim(settings)
+    yield from _azure(settings)
+
+
+def _dkim(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
+    names = frozenset({"dkim_enabled", "dkim_selector", "dkim_private_key_path"})
+    names |= {"dkim_private_key"}
+    has_key = bool(settings.dkim_private_key_path or settings.dkim_private_key)
+    is_complete = has_key and bool(settings.dkim_selector)
+    if settings.dkim_enabled and not is_complete and (has_key or settings.table is None):
         yield (
-            frozenset(
-                {"dkim_enabled", "dkim_selector", "dkim_private_key_path", "dkim_private_key"}
-            ),
+            names,
             "DKIM_ENABLED is true, but there is no key to sign with. Set DKIM_SELECTOR and"
             " DKIM_PRIVATE_KEY_PATH (docs/dkim.md says how), or remove DKIM_ENABLED.",
         )
@@ -87,6 +93,29 @@ def _upload_conflicts(settings: "Settings") -> Iterator[tuple[frozenset[str], st
             f"DRAIN_TIMEOUT ({text(settings.drain_timeout)} s) is not longer than"
             f" {large_deadline}, so a stop of the relay would cut large mail off. Raise"
             " DRAIN_TIMEOUT or lower LARGE_DELIVERY_DEADLINE.",
+        )
+
+
+def _azure(settings: "Settings") -> Iterator[tuple[frozenset[str], str]]:
+    vault = frozenset({"azure_key_vault_url", "azure_key_vault_cert_name"})
+    if settings.tls_source == "keyvault" and not all(getattr(settings, name) for name in vault):
+        yield (
+            vault | {"tls_source"},
+            "TLS_SOURCE is keyvault, which needs both AZURE_KEY_VAULT_URL and"
+            " AZURE_KEY_VAULT_CERT_NAME: set them (docs/key-vault.md says how).",
+        )
+    tables = frozenset({"azure_tables_url", "azure_tables_connection_string"})
+    if settings.azure_tables_url and settings.azure_tables_connection_string:
+        yield (
+            tables,
+            "AZURE_TABLES_URL and AZURE_TABLES_CONNECTION_STRING are both set: remove one of them."
+            " Beside a connection string AZURE_TABLES_NAME names the Table.",
+        )
+    if settings.azure_tables_force_usage and settings.table is None:
+        yield (
+            tables | {"azure_tables_force_usage"},
+            "AZURE_TABLES_FORCE_USAGE is true, but there is no Table, so nobody could log in. Set"
+            " AZURE_TABLES_URL (docs/azure-tables.md says how).",
         )
 
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from smtp_oauth_relay import setting_values as values
 from smtp_oauth_relay.login import parse_client, parse_tenant
 from smtp_oauth_relay.model import Secret
+from smtp_oauth_relay.setting_azure import AzureSettings
 from smtp_oauth_relay.setting_values import ListenAddress, Network
 from smtp_oauth_relay.signing_names import Canonicalization, field_list
 
@@ -16,7 +17,7 @@ LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 LogFormat: TypeAlias = Literal["text", "json"]
 LogAddresses: TypeAlias = Literal["full", "hashed", "none"]
 Delimiter: TypeAlias = Literal["@", ":", "|"]
-TlsSource: TypeAlias = Literal["file", "off"]
+TlsSource: TypeAlias = Literal["file", "keyvault", "off"]
 TlsMinVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 HeaderRecipients: TypeAlias = Literal["envelope", "header", "reject"]
 LargeMessages: TypeAlias = Literal["off", "upload"]
@@ -29,9 +30,6 @@ _LISTEN = values.reads(values.listen_addresses)
 _GREETING = values.text_of("[ -~]{1,200}", "1 to 200 printable ASCII characters")
 _HOST_NAME = values.text_of("[!-~]{1,255}", "1 to 255 printable ASCII characters without a space")
 _CIPHERS = values.text_of("[ -~]{1,2000}", "an OpenSSL cipher list, such as ECDHE+AESGCM:DEFAULT")
-_TLS_SOURCE = values.one_of(
-    TlsSource, "; a certificate from Azure Key Vault (keyvault) is not in this version yet"
-)
 _MESSAGE_SIZE = values.size(1000, "150M", "Exchange Online sends nothing larger")
 _MEMORY = values.size(1_000_000, "1000G", "K, M and G are powers of 1000", example="256M")
 _NETWORKS = values.reads(values.networks)
@@ -42,7 +40,7 @@ _SELECTOR = values.text_of(
 _SIGNED = "from,to,cc,subject,date,reply-to,mime-version,content-type,content-transfer-encoding"
 
 
-class Settings(BaseModel):
+class Settings(AzureSettings):
     """The whole configuration. A field's name in upper case is its variable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -74,7 +72,7 @@ class Settings(BaseModel):
     username_delimiter: Annotated[Delimiter, values.one_of(Delimiter)] = Field(
         default="@", description="the character between tenant and client in the user name"
     )
-    tls_source: Annotated[TlsSource, _TLS_SOURCE] = Field(
+    tls_source: Annotated[TlsSource, values.one_of(TlsSource)] = Field(
         default="file", description="where the certificate comes from; off: no TLS at all"
     )
     require_tls: Annotated[bool, values.reads(values.boolean)] = Field(

@@ -1,10 +1,8 @@
 """Whom the relay trusts and through which proxy it goes, read once and used by both clients."""
 
-import asyncio
 import ssl
-from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import certifi
@@ -20,6 +18,7 @@ from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.errors import GraphUnreachable, SettingsError, SignInUnavailable
 from smtp_oauth_relay.model import OutgoingMail, Principal, Secret
 from smtp_oauth_relay.sandbox import Application, StandIn
+from tests.connect_proxy import ConnectProxy
 
 CONTOSO = Application(
     tenant="11111111-1111-4111-8111-111111111111",
@@ -193,59 +192,6 @@ def test_the_password_of_the_proxy_is_not_shown() -> None:
     outbound = read_outbound({"HTTPS_PROXY": "http://user:hunter2@proxy:3128"})
 
     assert "hunter2" not in f"{outbound} {outbound.proxy_for(GRAPH)}"
-
-
-class ConnectProxy:
-    """A CONNECT proxy on loopback.
-
-    Attributes:
-        tunnels: the addresses asked for.
-        credentials: what came as Proxy-Authorization, decoded.
-        refuses_with: answers this status and lets nobody through.
-    """
-
-    def __init__(self) -> None:
-        self.tunnels: list[str] = []
-        self.credentials: list[str] = []
-        self.refuses_with = 0
-        self.port = 0
-
-    @asynccontextmanager
-    async def opened(self, tls: ssl.SSLContext | None) -> AsyncIterator["ConnectProxy"]:
-        """Serve while the context is open."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
-            yield self
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        method, target, _ = head.split(" ", 2)
-        for line in head.split("\r\n"):
-            name, _, value = line.partition(": ")
-            if name.lower() == "proxy-authorization":
-                self.credentials.append(b64decode(value.removeprefix("Basic ")).decode())
-        if self.refuses_with or method != "CONNECT":
-            writer.write(f"HTTP/1.1 {self.refuses_with} No\r\nContent-Length: 0\r\n\r\n".encode())
-        else:
-            self.tunnels.append(target)
-            host, _, port = target.rpartition(":")
-            there_reader, there_writer = await asyncio.open_connection(host, int(port))
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while octets := await reader.read(65_536):
-            writer.write(octets)
-            await writer.drain()
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from smtp_oauth_relay.adapters import loop_watch, pulse, recent, status
+from smtp_oauth_relay.adapters import loop_watch, recent, status
 from smtp_oauth_relay.adapters.loop_watch import LoopWatch
 from smtp_oauth_relay.adapters.status_http import Question
 from smtp_oauth_relay.configuration import load
@@ -210,16 +210,3 @@ async def test_memory_of_what_happened_is_bounded() -> None:
     assert last.outcomes == {"refused": 200}
     assert last.submissions[0].facts["to"] == "a@b, c@d"
     assert last.failed_logins[0].facts == {"client": "192.0.2.1"}
-
-
-async def test_the_certificate_is_read(stand_in: StandIn) -> None:
-    """Its names and its end, for the page and the alarm."""
-    certificate = stand_in.certificates.issue()
-
-    found = await pulse.certificate_in(certificate.cert_file)
-    missing = await pulse.certificate_in(certificate.cert_file / "nothing")
-    key = await pulse.certificate_in(certificate.key_file)
-
-    assert found is not None
-    assert "localhost" in found.names
-    assert (missing, key) == (None, None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from smtp_oauth_relay import advice
+from smtp_oauth_relay.checks import sign_in
 from smtp_oauth_relay.checks.examination import Asked
 from smtp_oauth_relay.findings import Finding, State
 from smtp_oauth_relay.model import Secret
@@ -81,7 +82,8 @@ async def test_a_login_that_works(found: Found) -> None:
         ),
         (
             of(EXPIRED),
-            "the client secret is expired: create a new one and type it in"
+            "the client secret is expired: create a new one in Entra ID, App registrations,"
+            " Certificates & secrets, and enter its value as the password"
             " (HTTP 401, invalid_client, AADSTS7000222)",
             "secret-expired",
         ),
@@ -143,6 +145,11 @@ async def test_a_token_without_mail_send(found: Found) -> None:
     assert role.state is State.WARN
     assert role.text == "the token does not have the permission Mail.Send"
     assert "grant admin consent" in role.cure
+
+
+def test_a_token_that_cannot_be_read() -> None:
+    """Microsoft calls its content no contract, so nothing is made of that."""
+    assert list(sign_in.roles(None, is_uploading=False)) == []
 
 
 async def test_a_token_for_uploads(found: Found) -> None:

@@ -31,22 +31,17 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PLACEHOLDERS = {
-    "TENANT_ID",
-    "CLIENT_ID",
-    "CLIENT_SECRET",
-    "SHORT_USER_NAME",
-    "OBJECT_ID",
-    "KEY_ID",
-    "NAME_FILE",
+    *("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET", "SHORT_USER_NAME"),
+    *("OBJECT_ID", "KEY_ID", "NAME_FILE"),
 }
 OF_OTHER_PROGRAMS = {
     *("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NO_COLOR"),
-    *("CAP_NET_BIND_SERVICE", "SSLV3_ALERT_CERTIFICATE_EXPIRED", "TLSV1_ALERT_UNKNOWN_CA"),
-    "SASL_README",  # Postfix
-    *("RELAY_SECRET", "SMTP_ADDR", "SMTP_PORT"),  # the recipes for WordPress and Gitea
+    *("SSLV3_ALERT_CERTIFICATE_EXPIRED", "TLSV1_ALERT_UNKNOWN_CA"),
     *("VERIFY_X509_STRICT", "PIPX_HOME", "PIPX_BIN_DIR"),
     *("RELAY_NAME", "ACME_EMAIL"),  # of deploy/compose.yaml
+    *("CAP_NET_BIND_SERVICE", "SASL_README"),  # systemd, Postfix
+    *("RELAY_SECRET", "SMTP_ADDR", "SMTP_PORT"),  # the recipes for WordPress and Gitea
     *("FUZZ_LINES", "FUZZ_SEED"),
 }
 EXIT_STATUSES = {name for name in vars(exits) if name.startswith("EX_")}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from smtp_oauth_relay import advice
-from smtp_oauth_relay.advice import Advice, delivery, operation, session, sign_in
+from smtp_oauth_relay.advice import Advice, azure, delivery, operation, session, sign_in
 from smtp_oauth_relay.checks import certificate, network
 from smtp_oauth_relay.checks import sign_in as login
 
@@ -19,6 +19,7 @@ GROUPS = {
     "The login, and the way to Microsoft": sign_in.ROWS,
     "Messages": delivery.ROWS,
     "The dialogue with the device": session.ROWS,
+    "The look-up Table, Key Vault, the certificate": azure.ROWS,
     "The relay itself": operation.ROWS,
 }
 

@@ -1,7 +1,7 @@
 """The two stories of the relay: who may send, and what becomes of a message; in virtual time."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -18,8 +18,9 @@ from smtp_oauth_relay.errors import (
     Throttled,
     UserNameMalformed,
 )
-from smtp_oauth_relay.model import Secret
-from smtp_oauth_relay.relay import Policy
+from smtp_oauth_relay.model import Principal, Secret
+from smtp_oauth_relay.relay import Directory, Policy
+from smtp_oauth_relay.rows import LookupRow
 from tests.ports import (
     CLIENT,
     CONTENT,
@@ -30,7 +31,6 @@ from tests.ports import (
     Entra,
     Graph,
     Step,
-    Wired,
     submission,
     wired,
 )
@@ -46,13 +46,18 @@ REFUSAL = Step(SenderRefused("denied", status=403, request_id="4f2a-9"), takes=F
 
 def test_a_login_names_a_principal() -> None:
     """The user name says who, the password is the secret."""
-    relay = run(_wired()).relay
-
-    assert relay.identify(f"{TENANT}@{CLIENT}.local", SECRET) == PRINCIPAL
+    assert identified(f"{TENANT}@{CLIENT}.local", SECRET) == PRINCIPAL
 
 
-async def _wired() -> Wired:
-    return wired(Entra(), Graph())
+def identified(
+    user_name: str, secret: Secret = SECRET, directory: Directory | None = None
+) -> Principal:
+    """Return whom a login names."""
+
+    async def identify() -> Principal:
+        return await wired(Entra(), Graph(), directory=directory).relay.identify(user_name, secret)
+
+    return run(identify())
 
 
 @pytest.mark.parametrize(
@@ -69,7 +74,57 @@ def test_a_login_that_cannot_work_is_refused_at_once(
 ) -> None:
     """Entra ID is not asked, so nothing counts against the tenant."""
     with pytest.raises(kind):
-        run(_wired()).relay.identify(user_name, Secret(password))
+        identified(user_name, Secret(password))
+
+
+@dataclass
+class Rows:
+    """A look-up Table with one row."""
+
+    is_allow_list: bool = False
+
+    async def row(self, key: str) -> LookupRow:
+        """Know `printer1` alone."""
+        if key != "printer1":
+            raise CredentialsRefused("no such row")
+        return ROW
+
+    async def allow(self, tenant: str, client: str) -> LookupRow:
+        """Know whom the row names."""
+        if (tenant, client) != (ROW.tenant, ROW.client):
+            raise CredentialsRefused("no row")
+        return ROW
+
+
+ROW = LookupRow("printer1", TENANT, CLIENT, from_email="printer1@x.example")
+BY_ROW = Principal(TENANT, CLIENT, SECRET, "printer1@x.example", ROW)
+
+
+@pytest.mark.parametrize("name", ["printer1@lookup", "printer1@LookUp.local"])
+def test_a_lookup_id_names_the_principal_of_its_row(name: str) -> None:
+    """Eight characters on a panel are enough, and the sender comes along."""
+    assert identified(name, directory=Rows()) == BY_ROW
+
+
+def test_without_an_allow_list_the_table_is_not_asked_about_others() -> None:
+    """A Table that is down does not concern who needs none."""
+    assert identified(f"{TENANT}@{CLIENT}", directory=Rows()) == PRINCIPAL
+
+
+def test_with_an_allow_list_everybody_needs_a_row() -> None:
+    """And the sender of the row is imposed on him, too."""
+    rows = Rows(is_allow_list=True)
+    stranger = f"{TENANT}@{TENANT}"
+
+    assert identified(f"{TENANT}@{CLIENT}", directory=rows) == BY_ROW
+    with pytest.raises(CredentialsRefused):
+        identified(stranger, directory=rows)
+
+
+def test_a_lookup_id_without_a_table_is_refused() -> None:
+    """The log says that the setting is missing."""
+    with pytest.raises(CredentialsRefused, match="the settings name no Table"):
+        identified("printer1@lookup")
 
 
 def sign_in(entra: Entra, policy: Policy | None = None) -> None:

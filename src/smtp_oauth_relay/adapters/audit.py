@@ -25,6 +25,7 @@ def log_outcome(outcome: Outcome) -> None:
         client=submission.origin.address,
         tenant=submission.principal.tenant,
         application=submission.principal.client,
+        row=row.id if (row := submission.principal.row) else None,
         mailbox=outcome.mail.mailbox if outcome.mail else None,
         sender=submission.envelope.reverse_path,
         recipients=len(submission.envelope.forward_paths),

@@ -20,12 +20,13 @@ class ConfiguredKey:
 
 
 def read_key(settings: Settings) -> ConfiguredKey | None:
-    """Return the key of the settings; `None` if the relay is not to sign.
+    """Return the key of the settings; `None` if there is none, or the relay is not to sign.
 
     Raises:
         SettingsError: it cannot be read or used.
     """
-    if not settings.dkim_enabled:
+    has_key = settings.dkim_private_key_path or settings.dkim_private_key
+    if not settings.dkim_enabled or not has_key:
         return None
     text, source = _key_text(settings)
     try:

@@ -1,16 +1,13 @@
 """Takes the numbers of a running relay from its parts."""
 
-import asyncio
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from cryptography import x509
-
+from smtp_oauth_relay.adapters.azure_parts import AzureParts
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
 from smtp_oauth_relay.pacing import Pacing
-from smtp_oauth_relay.vitals import Certificate, Line, Memory, Vitals
+from smtp_oauth_relay.vitals import Certificate, Line, Memory, SecretEnd, Vitals
 
 
 class Serving(Protocol):
@@ -36,7 +33,7 @@ class Parts:
         tokens: the logins whose tokens are at hand.
         max_sessions: how many connections there may be.
         memory: of messages.
-        certificate: the one that is served.
+        azure: the certificate, and the rows that name the ends of secrets.
     """
 
     admission: Sized
@@ -46,7 +43,7 @@ class Parts:
     tokens: Sized
     max_sessions: int
     memory: MemoryBudget
-    certificate: Certificate | None
+    azure: AzureParts
 
     def vitals(self, serving: Serving, lag_s: float) -> Vitals:
         """Return how the relay is now.
@@ -65,7 +62,8 @@ class Parts:
             unheard=len(self.ledger),
             logins=len(self.tokens),
             lag_s=lag_s,
-            certificate=self.certificate,
+            certificate=_certificate(self.azure),
+            secrets=_secrets(self.azure),
             memory=Memory(self.memory.used, self.memory.octets),
         )
 
@@ -76,14 +74,13 @@ def _lines(pacing: Pacing) -> Iterator[Line]:
         yield Line(tenant, mailbox, in_flight, waiting, paused_s)
 
 
-async def certificate_in(path: Path) -> Certificate | None:
-    """Return what is to know of the first certificate of a file; `None` if it cannot be read."""
-    try:
-        octets = await asyncio.to_thread(path.read_bytes)
-        leaf = x509.load_pem_x509_certificates(octets)[0]
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError):
+def _certificate(azure: AzureParts) -> Certificate | None:
+    if azure.certificate is None:
         return None
-    except x509.ExtensionNotFound:
-        return Certificate((leaf.subject.rfc4514_string(),), leaf.not_valid_after_utc)
-    return Certificate(tuple(str(name.value) for name in names), leaf.not_valid_after_utc)
+    facts = azure.certificate.status.facts
+    return Certificate(facts.names, facts.not_after)
+
+
+def _secrets(azure: AzureParts) -> tuple[SecretEnd, ...]:
+    found = azure.directory.expiries if azure.directory else ()
+    return tuple(SecretEnd(each.row, each.expires) for each in found)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from smtp_oauth_relay.adapters.azure_parts import AzureParts
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.relay import Relay
@@ -17,13 +18,21 @@ class RunningRelay:
     Attributes:
         addresses: where it listens, `host:port`.
         is_ready: whether a load balancer should send anybody here.
+        azure: its certificate, and the look-up Table if there is one: how it goes with them.
         status_addresses: where its status page is.
     """
 
-    def __init__(self, listeners: Sequence[Listener], admission: Admission, relay: Relay) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        admission: Admission,
+        relay: Relay,
+        azure: AzureParts,
+    ) -> None:
         self._listeners = tuple(listeners)
         self._admission = admission
         self._relay = relay
+        self.azure = azure
         self.is_ready = True
         self.addresses = tuple(each for listener in listeners for each in listener.addresses)
         self.status_addresses: tuple[str, ...] = ()

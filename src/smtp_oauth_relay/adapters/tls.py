@@ -42,6 +42,21 @@ def server_context(
     ]
     if problems:
         raise SettingsError(problems)
+    context = empty_context(ciphers, min_version)
+    _load(context, cert_file, key_file)
+    return context
+
+
+def empty_context(ciphers: str, min_version: str = "1.2") -> ssl.SSLContext:
+    """Return what the listeners serve, but for the certificate.
+
+    Args:
+        ciphers: an OpenSSL cipher list; empty for OpenSSL's own.
+        min_version: the oldest TLS that is spoken: 1.0, 1.1, 1.2 or 1.3.
+
+    Raises:
+        SettingsError: OpenSSL knows no such cipher.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         context.minimum_version = _VERSIONS[min_version]
@@ -50,7 +65,6 @@ def server_context(
         ciphers = f"{ciphers or _OLD_CIPHERS}:@SECLEVEL=0"
     if ciphers:
         _set_ciphers(context, ciphers)
-    _load(context, cert_file, key_file)
     return context
 
 

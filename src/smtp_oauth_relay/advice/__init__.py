@@ -6,13 +6,13 @@ the log says as `cause`, else by the class of the error, the reply or the event.
 
     rows           what a row is         sign_in   the login, Entra ID and the way there
     delivery       Graph's answers       session   the dialogue with the device
-    operation      start, end and bugs
+    azure          the Table, Key Vault   operation start, end and bugs
 """
 
 from collections.abc import Mapping
 
 from smtp_oauth_relay import replies
-from smtp_oauth_relay.advice import delivery, operation, session, sign_in
+from smtp_oauth_relay.advice import azure, delivery, operation, session, sign_in
 from smtp_oauth_relay.advice.rows import Advice
 from smtp_oauth_relay.errors import RelayError
 from smtp_oauth_relay.outcome import Outcome
@@ -30,7 +30,13 @@ __all__ = [
     "cure_for_cause",
 ]
 
-ADVICE: tuple[Advice, ...] = (*sign_in.ROWS, *delivery.ROWS, *session.ROWS, *operation.ROWS)
+ADVICE: tuple[Advice, ...] = (
+    *sign_in.ROWS,
+    *delivery.ROWS,
+    *session.ROWS,
+    *azure.ROWS,
+    *operation.ROWS,
+)
 """Every row, in the order of `docs/troubleshooting.md`; what is more exact comes first."""
 
 _BY_ERROR: Mapping[type[RelayError], Advice] = {kind: row for row in ADVICE for kind in row.errors}

@@ -11,7 +11,7 @@ BUG = Advice(
     " passwords nor messages.",
     errors=(errors.RelayError,),
     replies=(replies.TRY_AGAIN, replies.NO_SESSION),
-    events=("relay.bug", "session.bug", "submission.bug", "status.bug"),
+    events=("relay.bug", "session.bug", "submission.bug", "status.bug", "azure.bug"),
 )
 
 PORT_TAKEN = Advice(
@@ -73,6 +73,8 @@ ROWS: tuple[Advice, ...] = (
             "token.served",
             "token.answered",
             "graph.answered",
+            "table.available",
+            "certificate.renewed",
         ),
     ),
 )

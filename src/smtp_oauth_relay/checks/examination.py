@@ -54,10 +54,17 @@ async def examine(environ: Mapping[str, str], asked: Asked) -> AsyncIterator[Fin
         return
     for finding in (*_certificate(settings, outbound.trust), *_dkim_key(settings)):
         yield finding
+    if settings.tls_source == "keyvault" or settings.table is not None:
+        from smtp_oauth_relay.checks import azure
+
+        async for finding in azure.examine(settings, outbound, _now):
+            yield finding
     for address in settings.smtp_listen:
         yield await ports.examine("SMTP_LISTEN", address)
     for address in settings.smtps_listen:
         yield await ports.examine("SMTPS_LISTEN", address, is_encrypted=True)
+    for address in settings.status_listen:
+        yield await ports.examine_status(address)
     for check, url in _services(settings):
         for finding in await network.examine(check, url, outbound, _now):
             yield finding
@@ -83,6 +90,8 @@ def _certificate(settings: Settings, trust: ssl.SSLContext) -> Iterator[Finding]
             "Give the relay a certificate: TLS_SOURCE=file, TLS_CERT_FILEPATH, TLS_KEY_FILEPATH.",
         )
         return
+    if settings.tls_source == "keyvault":
+        return  # with the rest of Azure
     try:
         served = server_context(
             settings.tls_cert_filepath,
@@ -101,12 +110,13 @@ def _dkim_key(settings: Settings) -> Iterator[Finding]:
     if not settings.dkim_enabled:
         return
     try:
-        read_key(settings)
+        key = read_key(settings)
     except SettingsError as error:
         for problem in error.problems:
             yield fail("dkim", problem, CONFIGURATION.cure)
     else:
-        yield ok("dkim", f"the DKIM key {settings.dkim_selector} can be used")
+        named = f"the DKIM key {settings.dkim_selector} can be used"
+        yield ok("dkim", named if key else "keys come from rows of the Table alone")
 
 
 def _services(settings: Settings) -> Iterator[tuple[str, str]]:

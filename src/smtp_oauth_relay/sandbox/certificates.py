@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-VALIDITY = timedelta(days=30)
+VALIDITY = timedelta(days=90)
 CLOCK_TOLERANCE = timedelta(hours=1)
 
 

@@ -77,25 +77,15 @@ class Directory:
 
     def issue(self, application: Application, issuer: str, audience: str) -> str:
         """Return a new bearer token: a JWT in form, signed with a key that nobody has."""
-        now = int(time.time())
-        claims = {
-            "aud": audience,
-            "iss": issuer,
-            "iat": now,
-            "nbf": now,
-            "exp": now + self.token_lifetime_s,
-            "appid": application.client,
-            "tid": application.tenant,
-            "roles": list(application.roles),
-            "uti": secrets.token_urlsafe(16),
-            "ver": "1.0",
-        }
-        if not application.roles:
-            del claims["roles"]  # Entra ID leaves the claim out
-        token = self._jwt(claims)
+        token = self._token(application, issuer, audience)
         self._forget_expired()
         self._grants[token] = Grant(application, self._clock() + self.token_lifetime_s)
         return token
+
+    def issue_for_azure(self, application: Application, audience: str) -> str:
+        """Return a new bearer token for a service of Azure, which Graph does not take."""
+        issuer = f"https://sts.windows.net/{application.tenant}/"
+        return self._token(application, issuer, audience)
 
     def recognise(self, token: str) -> Grant | None:
         """Return what the token stands for, or nothing; it may have expired."""
@@ -116,6 +106,24 @@ class Directory:
             self._tenants[application.tenant_domain.casefold()] = tenant
         key = (tenant, application.client.casefold())
         self._applications.setdefault(key, []).append(application)
+
+    def _token(self, application: Application, issuer: str, audience: str) -> str:
+        now = int(time.time())
+        claims = {
+            "aud": audience,
+            "iss": issuer,
+            "iat": now,
+            "nbf": now,
+            "exp": now + self.token_lifetime_s,
+            "appid": application.client,
+            "tid": application.tenant,
+            "roles": list(application.roles),
+            "uti": secrets.token_urlsafe(16),
+            "ver": "1.0",
+        }
+        if not application.roles:
+            del claims["roles"]  # Entra ID leaves the claim out
+        return self._jwt(claims)
 
     def _jwt(self, claims: dict[str, object]) -> str:
         signed = f"{_part({'typ': 'JWT', 'alg': 'HS256'})}.{_part(claims)}"

@@ -20,6 +20,7 @@ from smtp_oauth_relay.sandbox.tracing import json_response, new_id, trace_id
 
 MAX_FORM_OCTETS = 64 * 1024
 MAX_FORM_FIELDS = 50
+AZURE_RESOURCES = ("https://storage.azure.com", "https://vault.azure.net")
 
 DISCOVERY_PATH = re.compile(r"/([^/?#]+)/v2\.0/\.well-known/openid-configuration(?:\?.*)?")
 TOKEN_PATH = re.compile(r"/([^/?#]+)/oauth2/v2\.0/token(?:\?.*)?")
@@ -157,7 +158,8 @@ class Entra:
             )
         application = self._application(tenant, form)
         scope = form.get("scope", "")
-        if scope != f"{self.graph_endpoint}/.default":
+        resource = scope.removesuffix("/.default")
+        if scope == resource or resource not in (self.graph_endpoint, *AZURE_RESOURCES):
             raise EntraRefusal(
                 70011,
                 "invalid_scope",
@@ -166,11 +168,15 @@ class Entra:
             )
         issuer = f"{self.authority_host}/{tenant}/v2.0"
         lifetime_s = self._directory.token_lifetime_s
+        if resource == self.graph_endpoint:
+            token = self._directory.issue(application, issuer, resource)
+        else:
+            token = self._directory.issue_for_azure(application, resource)
         return {
             "token_type": "Bearer",
             "expires_in": lifetime_s,
             "ext_expires_in": lifetime_s,
-            "access_token": self._directory.issue(application, issuer, self.graph_endpoint),
+            "access_token": token,
         }
 
     def _application(self, tenant: str, form: dict[str, str]) -> Application:

@@ -49,7 +49,7 @@ class RelayHandler:
         answer_at = loop.time() + random.uniform(*REFUSAL_DELAY_S)  # noqa: S311 - no secret
         principal = None
         try:
-            principal = self._relay.identify(credentials.user_name, credentials.password)
+            principal = await self._relay.identify(credentials.user_name, credentials.password)
             await self._relay.sign_in(principal, client)
         except (CredentialsRefused, SignInUnavailable) as error:
             self._log_failed_login(error, principal, client)
@@ -90,6 +90,7 @@ class RelayHandler:
         client: str,
     ) -> None:
         """Say who could not log in; a malformed user name is not shown: it may be the password."""
+        row = principal.row if principal else None
         who = (principal.tenant, principal.client) if principal else (None, None)
         now = asyncio.get_running_loop().time()
         untold = self._told.untold((client, who, type(error), error.entra_codes), now)
@@ -100,6 +101,8 @@ class RelayHandler:
             client=client,
             tenant=who[0],
             application=who[1],
+            row=row.id if row else None,
+            secret_expires=row.secret_expires if row else None,
             cause=error.reason,
             repeated=untold or None,
             cure=advice.cure_for(error),

@@ -1,0 +1,82 @@
+"""Key Vault and the look-up Table, read as the relay reads them."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from smtp_oauth_relay import advice
+from smtp_oauth_relay.adapters.azure import Azure
+from smtp_oauth_relay.adapters.directory import WARN_DAYS, TableDirectory
+from smtp_oauth_relay.adapters.outbound import Outbound
+from smtp_oauth_relay.adapters.tables import Table
+from smtp_oauth_relay.adapters.tls import empty_context
+from smtp_oauth_relay.adapters.tls_memory import load_bundle
+from smtp_oauth_relay.adapters.vault import Vault
+from smtp_oauth_relay.checks import certificate
+from smtp_oauth_relay.errors import AzureUnavailable, SettingsError
+from smtp_oauth_relay.findings import Finding, fail, ok, warn
+from smtp_oauth_relay.settings import Settings
+
+
+async def examine(
+    settings: Settings, outbound: Outbound, now: Callable[[], datetime]
+) -> AsyncIterator[Finding]:
+    """Look at what the settings name in Azure.
+
+    Args:
+        settings: all of them.
+        outbound: the trust and the proxies.
+        now: reads the clock.
+    """
+    azure = Azure(outbound, settings.azure_authority_host)
+    try:
+        if settings.tls_source == "keyvault":
+            async for finding in _certificate(settings, outbound, azure, now):
+                yield finding
+        if settings.table is not None:
+            async for finding in _table(settings, Table(azure, settings.table)):
+                yield finding
+    finally:
+        await azure.aclose()
+
+
+async def _certificate(
+    settings: Settings, outbound: Outbound, azure: Azure, now: Callable[[], datetime]
+) -> AsyncIterator[Finding]:
+    vault = Vault(azure, settings.azure_key_vault_url, settings.azure_key_vault_cert_name)
+    try:
+        fetched = await vault.fetch()
+        assert fetched is not None  # noqa: S101 - no version is known yet
+        served = empty_context(settings.tls_cipher_suite, settings.tls_min_version)
+        load_bundle(served, fetched.bundle)
+    except (AzureUnavailable, SettingsError) as error:
+        yield fail("certificate", str(error), advice.cure_for(error))
+        return
+    facts = fetched.facts
+    renewal = {"AutoRenew": "renews it by itself"}.get(facts.renewal, "does not renew it by itself")
+    yield ok("key-vault", f"version {facts.version}, {facts.key}; Key Vault {renewal}")
+    for finding in certificate.examine(served, outbound.trust, now()):
+        yield finding
+
+
+async def _table(settings: Settings, table: Table) -> AsyncIterator[Finding]:
+    directory = TableDirectory(
+        table,
+        settings.azure_tables_partition_key,
+        fresh_s=settings.azure_tables_cache_ttl,
+        is_allow_list=settings.azure_tables_force_usage,
+    )
+    try:
+        count = await directory.check()
+    except AzureUnavailable as error:
+        yield fail("table", str(error), advice.cure_for(error))
+        return
+    yield ok(
+        "table", f"{table.status.name[4:]}: {count} rows in {settings.azure_tables_partition_key}"
+    )
+    for each in directory.expiries:
+        if each.days <= WARN_DAYS:
+            yield warn(
+                "table",
+                f"the client secret of {each.row} ends on {each.expires}: {each.days} days",
+                advice.about_event("secret.expires").cure,  # type: ignore[union-attr]
+            )
