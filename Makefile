@@ -14,7 +14,7 @@ MINUTES = 5
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help sandbox run test test-wheel test-all fuzz soak check format templates image lock clean
+.PHONY: help sandbox run test test-wheel test-all fuzz soak check docs format templates image lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ check: $(VENV)/.developer ## every check that runs no test: ruff, mypy, hadolint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
+
+docs: $(VENV)/.developer ## the documentation as a site, in site/: every link is checked, nothing is fetched
+	$(BIN)/zensical build --strict --clean
 
 test: check ## all checks, all tests with coverage, and the tests of the built wheel
 	$(BIN)/pytest --cov --cov-report=term
@@ -86,7 +89,7 @@ lock: $(VENV)/.developer ## compile requirements*.txt from pyproject.toml; UPGRA
 	$(COMPILE) $(UPGRADE) --group scan -o requirements-scan.txt
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) dist sandbox-mails .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist site .cache sandbox-mails .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment, in three steps; each stamp is written last, so what was interrupted is redone

@@ -131,14 +131,18 @@ async def run(
 
 
 def environ_of(changes: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a program: the few that Python itself needs, and these."""
+    """Return the variables of a program: the few that Python itself needs, and these.
+
+    The status page is off unless they say otherwise: its usual port may be taken.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if name in _INHERITED or name.startswith("COVERAGE")
     }
     source = str(Path(smtp_oauth_relay.__file__).parents[1])
-    return {**kept, "PYTHONPATH": source, "PYTHONWARNINGS": "error", **changes}
+    needed = {"PYTHONPATH": source, "PYTHONWARNINGS": "error", "STATUS_LISTEN": "off"}
+    return {**kept, **needed, **changes}
 
 
 def settings_for(stand_in: StandIn, **changes: str) -> dict[str, str]:

@@ -207,6 +207,24 @@ async def test_a_stop_is_told_to_load_balancers_first(stand_in: StandIn) -> None
     assert "smtp_oauth_relay_ready 0.0" in during[2].text
 
 
+async def test_load_balancers_have_time_to_notice(stand_in: StandIn) -> None:
+    """During DRAIN_DELAY the relay says that it is not ready, and still takes what comes."""
+    async with relay_program(stand_in, DRAIN_DELAY="60") as (relay, port):
+        relay.send_signal(signal.SIGTERM)
+        await relay.line_with("relay.stopping")
+        ready = await ask(await status_of(relay), "/readyz")
+        late = await device(stand_in, port)
+        answer = await late.submit(MAIL, MAILBOX, RECIPIENT)
+
+        relay.send_signal(signal.SIGTERM)
+
+        assert str(await late.answer()) == STOPPING
+        assert await relay.ended() == 0
+        await late.close()
+    assert ready.status == 503
+    assert answer.short == "250 2.0.0"
+
+
 async def test_a_test_mail(stand_in: StandIn) -> None:
     """The secret comes from standard input, so it stands in no shell history."""
     arguments = ["--user", USER_NAME, "--from", MAILBOX, "--to", RECIPIENT, "--password-stdin"]

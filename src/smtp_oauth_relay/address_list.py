@@ -7,7 +7,7 @@ Everything here takes time in proportion to the length, whatever stands in the l
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -115,7 +115,8 @@ def parse_list(value: str) -> AddressList:
             continue
         text = value[draft.start : start].strip(_BLANKS)
         if piece == ":":
-            is_proper &= not is_open and draft.is_proper and not draft.angles and bool(text)
+            is_proper &= not is_open and draft.is_proper and not draft.angles
+            is_proper &= bool(text) and _is_phrase(draft.bare)
             group, number, is_open = _FOLD.sub("", text), number + 1, True
         else:
             entries += _entries(draft, text, group, number if is_open else 0)
@@ -188,13 +189,19 @@ def _is_proper(draft: _Draft, bare: str, mailbox: str) -> bool:
         return False
     if not draft.angles:
         return bare.strip(_BLANKS) == mailbox
-    plain = "".join(part for part in draft.bare if not part.startswith(('"', "=?")))
     return (
         draft.angles[0][1:-1] == mailbox
-        and bare.isascii()
-        and not _IMPROPER_IN_PHRASE.search(plain)
+        and _is_phrase(draft.bare)
         and "\r\n" not in bare.strip(_BLANKS).replace("\r\n ", "").replace("\r\n\t", "")
     )
+
+
+def _is_phrase(tokens: Sequence[str]) -> bool:
+    """Return whether this is a display name or nothing (RFC 5322 §3.2.5); a word begins it."""
+    bare = "".join(tokens)
+    plain = "".join(token for token in tokens if not token.startswith(('"', "=?")))
+    is_begun = not bare.lstrip(_BLANKS).startswith(".")
+    return is_begun and bare.isascii() and not _IMPROPER_IN_PHRASE.search(plain)
 
 
 def _mailbox_of_entry(bare: str, angles: list[str]) -> str:
@@ -273,7 +280,7 @@ def _phrase(words: Iterable[tuple[bool, str]]) -> str:
             return ""
         elif not text.isascii():
             parts.append(encoded(text))
-        elif _IMPROPER_IN_PHRASE.search(text) or "=?" in text:
+        elif _IMPROPER_IN_PHRASE.search(text) or "=?" in text or text.startswith("."):
             parts.append('"' + re.sub(r'(["\\])', r"\\\1", text) + '"')
         elif text:
             parts.append(text)

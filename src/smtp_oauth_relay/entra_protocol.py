@@ -65,11 +65,7 @@ _BY_CODE: dict[int, tuple[_Verdict, str]] = {
         _REFUSED,
         "the client secret is wrong: often its ID was typed and not its value",
     ),
-    7000222: (  # codes
-        _REFUSED,
-        "the client secret is expired: create a new one in Entra ID, App registrations,"
-        " Certificates & secrets, and enter its value as the password",
-    ),
+    7000222: (_REFUSED, "the client secret is expired: create a new one and type it in"),  # codes
     7000216: (_REFUSED, "no client secret was sent"),  # codes
     7000218: (_REFUSED, "no client secret was sent"),  # codes
     70002: (_REFUSED, "the client secret is wrong"),  # codes

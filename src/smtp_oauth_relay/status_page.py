@@ -58,7 +58,7 @@ def _state(view: View) -> Markup:
     colour, headline, found = state_of(view)
     sign = {"good": "✓", "warn": "!", "bad": "✗"}[colour]
     items = [
-        element("li", strangers(trouble.what), " ", element("small", trouble.cure))
+        element("li", strangers(trouble.what), " ", element("small", trouble.cure, class_="cure"))
         for trouble in found
     ]
     return element(
@@ -111,14 +111,15 @@ def _submissions(entries: tuple[Entry, ...]) -> Markup:
 def _explained(entry: Entry, *, ok: bool) -> Markup:
     facts = entry.facts
     request = f" request={facts['request']}" if facts.get("request") else ""
-    ids = element("small", f"{facts.get('ms', '?')} ms id={facts.get('id', '')}{request}")
+    ids = element(
+        "small", f"{facts.get('ms', '?')} ms id={facts.get('id', '')}{request}", class_="ids"
+    )
     if ok:
         return ids
     return joined(
         strangers(cause_of(entry)),
         _cure(entry),
-        element("br"),
-        element("small", f"The device read: {facts.get('reply', '')}. "),
+        element("small", f"The device read: {facts.get('reply', '')}."),
         ids,
     )
 

@@ -38,7 +38,8 @@ th, td { padding: .35rem .75rem .35rem 0; vertical-align: top; border-top: 1px s
 thead th { border-top: 0; white-space: nowrap; } td.short { white-space: nowrap; }
 .fields th { min-width: 5rem; overflow-wrap: normal; max-width: 12rem; }
 @media (min-width: 44.01rem) { td.who { min-width: 9rem; } }
-.badge { font-weight: 600; } .cure { display: block; }
+.badge { font-weight: 600; } .cure { display: block; margin: .15rem 0; }
+.cure::before { content: "→ "; } small.ids { display: block; }
 code, pre { font: 13px/1.4 ui-monospace, monospace; }
 pre { white-space: pre-wrap; margin: 0; unicode-bidi: plaintext; }
 summary { cursor: pointer; font-weight: 600; }

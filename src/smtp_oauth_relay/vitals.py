@@ -4,6 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from smtp_oauth_relay.advice import ADVICE
+from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
+
+_CURES = {row.name: row.cure for row in ADVICE}
+
 CERTIFICATE_WARNING = timedelta(days=21)
 """A renewal that should have come 30 days before the end has failed for more than a week."""
 
@@ -149,20 +154,16 @@ def troubles(vitals: Vitals, now: datetime) -> tuple[Trouble, ...]:
 def _certificate_troubles(certificate: Certificate | None, now: datetime) -> Iterator[Trouble]:
     if certificate is None:
         return
-    cure = "Put a new one in its place, with its key, and restart the relay if it does not reload."
     if certificate.ends <= now:
         what = f"The certificate expired on {certificate.ends:%Y-%m-%d}: devices refuse to connect."
-        yield Trouble(what, cure, is_urgent=True)
+        yield Trouble(what, RENEW_CERTIFICATE, is_urgent=True)
     elif certificate.ends - now < CERTIFICATE_WARNING:
         days = (certificate.ends - now).days
-        yield Trouble(f"The certificate expires in {_days(days)}.", cure)
+        yield Trouble(f"The certificate expires in {_days(days)}.", RENEW_CERTIFICATE)
 
 
 def _secret_troubles(secrets: tuple[SecretEnd, ...], today: date) -> Iterator[Trouble]:
-    cure = (
-        "Create a new one in Entra ID, App registrations, Certificates & secrets, enter its value"
-        " as the password in the devices, and note its last day in the Table."
-    )
+    cure = f"{_CURES['secret-expired']} Note its last day in the Table."
     for secret in secrets:
         if secret.ends < today:
             what = f"The client secret of {secret.id} expired on {secret.ends}."
@@ -183,8 +184,7 @@ def _load_troubles(vitals: Vitals) -> Iterator[Trouble]:
         if line.paused_s > 0:
             yield Trouble(
                 f"Microsoft Graph asks {line.mailbox} to pause for {line.paused_s:.0f} s.",
-                "Nothing, if it passes: mail waits or is tried again. If it stays, spread the mail"
-                " over several mailboxes or over time.",
+                _CURES["mailbox-throttled"],
             )
 
 

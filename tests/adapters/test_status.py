@@ -2,15 +2,21 @@
 
 import base64
 import time
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from smtp_oauth_relay import markup
 from smtp_oauth_relay.adapters import loop_watch, recent, status
 from smtp_oauth_relay.adapters.loop_watch import LoopWatch
 from smtp_oauth_relay.adapters.status_http import Question
+from smtp_oauth_relay.advice import ADVICE
+from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
 from smtp_oauth_relay.configuration import load
 from smtp_oauth_relay.sandbox import Fault, StandIn
 from smtp_oauth_relay.vitals import Vitals
+from tests import certificates
 from tests.asking import Answer, ask
 from tests.canary import WRONG_SECRET
 from tests.patience import until
@@ -47,6 +53,33 @@ async def test_the_page_shows_what_happened(relay: Served) -> None:
         assert words in shown.text
     assert "script" not in shown.text
     assert "default-src 'none'" in shown.headers["content-security-policy"]
+
+
+async def test_the_troubles_of_the_first_evening(stand_in: StandIn, tmp_path: Path) -> None:
+    """Wrong secret, mailbox without a licence, throttled mailbox, expired certificate.
+
+    The page names the cause and the cure of each, so nobody needs another source.
+    """
+    expired = certificates.issue(tmp_path, valid_for=timedelta(days=-1)).settings
+    async with serving(stand_in) as relay:
+        await relay.log_in(secret=WRONG_SECRET)
+        for fault in (
+            Fault(status=404, code="MailboxNotEnabledForRESTAPI"),
+            Fault(status=429, retry_after=300),
+        ):
+            stand_in.graph_faults.add(fault)
+            await relay.submit()
+        shown = (await page(relay)).text
+    async with serving(stand_in, **expired) as relay:
+        shown += (await page(relay)).text
+
+    for name in ("secret-wrong", "mailbox-unlicensed", "mailbox-throttled"):
+        (row,) = (row for row in ADVICE if row.name == name)
+        assert str(markup.text(row.cure)) in shown
+    assert "The certificate expired on " in shown
+    assert RENEW_CERTIFICATE in shown
+    for cause in ("often its ID was typed", "asks scanner@contoso.example to pause"):
+        assert cause in shown
 
 
 async def test_the_page_shows_addresses_as_the_log_does(stand_in: StandIn) -> None:

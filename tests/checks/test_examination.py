@@ -16,7 +16,7 @@ async def test_what_was_changed_is_named(found: Found) -> None:
     assert settings.state is State.OK
     assert settings.text.endswith(
         ": LOG_LEVEL, SMTP_LISTEN, SERVER_HOSTNAME, TLS_CERT_FILEPATH, TLS_KEY_FILEPATH,"
-        " AZURE_AUTHORITY_HOST, GRAPH_ENDPOINT"
+        " AZURE_AUTHORITY_HOST, GRAPH_ENDPOINT, STATUS_LISTEN"
     )
 
 

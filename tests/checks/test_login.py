@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from smtp_oauth_relay import advice
+from smtp_oauth_relay.checks import sign_in
 from smtp_oauth_relay.checks.examination import Asked
 from smtp_oauth_relay.findings import Finding, State
 from smtp_oauth_relay.model import Secret
@@ -143,6 +144,11 @@ async def test_a_token_without_mail_send(found: Found) -> None:
     assert role.state is State.WARN
     assert role.text == "the token does not have the permission Mail.Send"
     assert "grant admin consent" in role.cure
+
+
+def test_a_token_that_cannot_be_read() -> None:
+    """Microsoft calls its content no contract, so nothing is made of that."""
+    assert list(sign_in.roles(None, is_uploading=False)) == []
 
 
 async def test_a_token_for_uploads(found: Found) -> None:

@@ -16,7 +16,8 @@ from tests.serving import Served, serving
 
 async def about(found: Found, listen: str) -> Finding:
     """Return what is found about an address."""
-    (finding,) = [each for each in await found(SMTP_LISTEN=listen) if each.check == "port"]
+    finding, status = [each for each in await found(SMTP_LISTEN=listen) if each.check == "port"]
+    assert (status.state, status.text) == (State.OK, "127.0.0.1:0 is free (STATUS_LISTEN)")
     return finding
 
 
@@ -82,9 +83,39 @@ async def test_a_port_where_tls_comes_first(found: Found, stand_in: StandIn) -> 
 
         findings = await found(SMTPS_LISTEN=address)
 
-    (_, finding) = (each for each in findings if each.check == "port")
+    _, finding, _ = (each for each in findings if each.check == "port")
     assert finding.text == f"{address} is held by a relay that runs (SMTPS_LISTEN)"
     assert finding.state is State.OK
+
+
+async def test_the_status_page_of_a_running_relay(found: Found, stand_in: StandIn) -> None:
+    """It is known by what it says of itself."""
+    async with serving(stand_in, STATUS_LISTEN="127.0.0.1:0") as relay:
+        address = relay.running.status_addresses[0]
+
+        findings = await found(STATUS_LISTEN=address)
+
+    _, finding = (each for each in findings if each.check == "port")
+    assert finding.text == f"{address} is held by a relay that runs (STATUS_LISTEN)"
+    assert finding.state is State.OK
+
+
+async def test_a_status_page_of_another_program(found: Found) -> None:
+    """Who answers at all is not yet the relay."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\nfine\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        listen = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+        findings = await found(STATUS_LISTEN=listen)
+
+    _, finding = (each for each in findings if each.check == "port")
+    assert finding.state is State.FAIL
+    assert finding.text == f"{listen} is taken by another program (STATUS_LISTEN)"
 
 
 async def test_a_relay_that_does_not_let_this_machine_in(found: Found, stand_in: StandIn) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from smtp_oauth_relay import advice
 from smtp_oauth_relay.advice import Advice, azure, delivery, operation, session, sign_in
-from smtp_oauth_relay.checks import certificate, network
+from smtp_oauth_relay.checks import network
 from smtp_oauth_relay.checks import sign_in as login
 
 PATH = Path(__file__).parents[2] / "docs/troubleshooting.md"
@@ -74,7 +74,7 @@ def test_the_transcript_says_what_the_relay_says() -> None:
     """Every cure in the story of the first evening is one that the relay gives."""
     story, _, _ = PATH.read_text(encoding="utf-8").partition(MARK)
     cures = {row.cure for row in advice.ADVICE}
-    checks = {certificate.RENEW, network.CLOCK_CURE, login.CONSENT.format(role="Mail.Send")}
+    checks = {session.RENEW_CERTIFICATE, network.CLOCK_CURE, login.CONSENT.format(role="Mail.Send")}
 
     in_the_log = set(re.findall(r' cure="([^"]+)"', story))
     from_check = set(re.findall(r"^ +-> (.+)$", story, re.MULTILINE))

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -82,6 +83,32 @@ def test_what_is_no_command_is_told_with_the_usage(
 
     assert ended.value.code == 64
     assert capsys.readouterr().err.startswith("usage: smtp-oauth-relay")
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "smtp", "٣٠"])
+def test_a_port_that_is_none_is_told(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is tried; an error of the system would be read as one of the relay."""
+    with pytest.raises(SystemExit) as ended:
+        main(["send-test", f"--port={port}"])
+
+    assert ended.value.code == 64
+    assert f"argument --port: '{port}' is no port: write a number" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_sandbox_listens_where_it_is_told() -> None:
+    """A printer reaches the sandbox without anybody knowing the command behind it."""
+    root = Path(smtp_oauth_relay.__file__).parents[2]
+
+    told = subprocess.run(
+        ["make", "--dry-run", "sandbox", "LISTEN=0.0.0.0:2525"],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+
+    assert told.stdout.splitlines()[-1].endswith("smtp-oauth-relay sandbox --listen 0.0.0.0:2525")
 
 
 # User names -------------------------------------------------------------------------------------

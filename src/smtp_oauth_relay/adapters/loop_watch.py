@@ -16,10 +16,11 @@ class LoopWatch:
         note: is told of each measurement, in seconds.
     """
 
+    _alarm: asyncio.TimerHandle
+
     def __init__(self, note: Callable[[float], None]) -> None:
         self._note = note
         self._lags: deque[float] = deque(maxlen=REMEMBERED)
-        self._alarm: asyncio.TimerHandle | None = None
 
     @property
     def worst_s(self) -> float:
@@ -33,14 +34,12 @@ class LoopWatch:
         try:
             yield
         finally:
-            if self._alarm is not None:
-                self._alarm.cancel()
+            self._alarm.cancel()
 
     def _set(self, loop: asyncio.AbstractEventLoop) -> None:
         self._alarm = loop.call_at(loop.time() + EVERY_S, self._ring, loop)
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        assert self._alarm is not None  # noqa: S101 - it rings
         lag_s = max(loop.time() - self._alarm.when(), 0.0)
         self._lags.append(lag_s)
         self._note(lag_s)

@@ -4,7 +4,6 @@ Labels take few values, all of them known beforehand, and none is an address, a 
 `/metrics` is readable without a token. docs/monitoring.md explains each metric; a test compares.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import (
@@ -22,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay.model import Repair
-from smtp_oauth_relay.replies import REPLIES, SHUTTING_DOWN
+from smtp_oauth_relay.replies import ACCEPTED, REPLIES, SHUTTING_DOWN
 from smtp_oauth_relay.vitals import Vitals
 
 PREFIX = "smtp_oauth_relay"
@@ -35,7 +34,6 @@ _LAGS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _OCTETS = (1e3, 1e4, 5e4, 1e5, 5e5, 1e6, 2e6, 4e6, 1e7, 3.5e7, 1.5e8)
 
 _OUTCOMES = ("accepted", "refused", "deferred", "unknown")
-_ENHANCED = re.compile(r"\d{3}(?: \d\.\d{1,3}\.\d{1,3})?")
 _TLS_VERSIONS = frozenset({"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"})
 _OTHER = "other"
 
@@ -183,16 +181,14 @@ class Metrics:
     def _submission_finished(self, facts: Facts) -> None:
         outcome = str(facts["outcome"])
         self._submissions.labels(outcome).inc()
-        if code := _ENHANCED.match(str(facts["reply"])):
-            self._replies.labels(code[0]).inc()
+        self._replies.labels(_code(str(facts["reply"]))).inc()
         self._seconds.observe(_number(facts["ms"]) / 1000)
         self._octets.observe(_number(facts["octets"]))
         if facts["attempts"]:
             self._waited.observe(_number(facts["waited_ms"]) / 1000)
             self._graph_seconds.observe(_number(facts["graph_ms"]) / 1000)
-        for repair in str(facts["repairs"] or "").split(","):
-            if repair:
-                self._repairs.labels(repair).inc()
+        for repair in filter(None, str(facts["repairs"] or "").split(",")):
+            self._repairs.labels(repair).inc()
         for kind in ("joined", "possible_duplicate"):
             if facts[kind]:
                 self._repetitions.labels(kind).inc()
@@ -257,9 +253,13 @@ _EPOCH = 719_163  # the ordinal of 1970-01-01
 
 
 def _reply_codes() -> tuple[str, ...]:
-    replies = [str(reply) for reply in (*REPLIES.values(), SHUTTING_DOWN)]
-    found = {match[0] for text in replies if (match := _ENHANCED.match(text))}
-    return ("250 2.0.0", *sorted(code for code in found if code[0] in "45"))
+    found = {_code(str(reply)) for reply in (*REPLIES.values(), ACCEPTED, SHUTTING_DOWN)}
+    return tuple(sorted(found))
+
+
+def _code(reply: str) -> str:
+    """Return reply code and enhanced status code; the replies are constants, so there are few."""
+    return " ".join(reply.split(" ", 2)[:2])
 
 
 def _number(value: object) -> float:

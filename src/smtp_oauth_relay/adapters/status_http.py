@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -167,7 +167,10 @@ def _host_of(field_value: str) -> str:
 class _Connection(web.RequestHandler):
     """One connection: aiohttp's, with an end."""
 
-    __slots__ = ("_others", "_timer")
+    __slots__ = ("_others", "_raw", "_timer")
+
+    _raw: asyncio.Transport
+    _timer: asyncio.TimerHandle
 
     def __init__(self, http: Any, others: "dict[_Connection, None]") -> None:
         super().__init__(
@@ -178,10 +181,10 @@ class _Connection(web.RequestHandler):
             auto_decompress=False,
         )
         self._others = others
-        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._raw = cast("asyncio.Transport", transport)
         if len(self._others) >= MAX_CONNECTIONS:
             next(iter(self._others)).abort()
         self._others[self] = None
@@ -189,15 +192,13 @@ class _Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._others.pop(self, None)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         super().connection_lost(exc)
 
     def abort(self) -> None:
-        """End at once."""
+        """End at once, also where aiohttp has let go of it and only waits for the peer to read."""
         self._others.pop(self, None)
-        if self.transport is not None:
-            self.transport.abort()
+        self._raw.abort()
 
     def handle_error(
         self,

@@ -3,6 +3,12 @@
 from smtp_oauth_relay import errors, replies
 from smtp_oauth_relay.advice.rows import Advice
 
+RENEW_CERTIFICATE = (
+    "Renew it: put the new certificate with its intermediates, and its key, in the place of the"
+    " old ones. Devices that verify it do not connect until then."
+)
+"""What `check` and the status page say, who know that the certificate has expired or soon will."""
+
 ROWS: tuple[Advice, ...] = (
     Advice(
         name="certificate-expired",

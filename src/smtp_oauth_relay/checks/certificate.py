@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
+from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
 from smtp_oauth_relay.findings import Finding, fail, ok, warn
 
 CHECK = "certificate"
@@ -14,10 +15,6 @@ NEAR = timedelta(days=14)
 
 _SELF_SIGNED = 18  # OpenSSL's X509_V_ERR_…: DEPTH_ZERO_SELF_SIGNED_CERT
 _WITHOUT_ISSUER = (2, 20, 21)  # UNABLE_TO_GET_ISSUER_CERT, …_LOCALLY, TO_VERIFY_LEAF_SIGNATURE
-RENEW = (
-    "Renew it: put the new certificate with its intermediates, and its key, in the place of the"
-    " old ones. Devices that verify it do not connect until then."
-)
 
 
 def examine(served: ssl.SSLContext, trust: ssl.SSLContext, now: datetime) -> Iterator[Finding]:
@@ -45,7 +42,7 @@ def examine(served: ssl.SSLContext, trust: ssl.SSLContext, now: datetime) -> Ite
     until = f"{leaf.not_valid_after_utc:%Y-%m-%d}"
     left = leaf.not_valid_after_utc - now
     if left <= timedelta(0):
-        yield fail(CHECK, f"the certificate for {names} has expired on {until}", RENEW)
+        yield fail(CHECK, f"the certificate for {names} has expired on {until}", RENEW_CERTIFICATE)
     elif now < leaf.not_valid_before_utc:
         yield fail(
             CHECK,
@@ -55,7 +52,9 @@ def examine(served: ssl.SSLContext, trust: ssl.SSLContext, now: datetime) -> Ite
         )
     elif left <= NEAR:
         yield warn(
-            CHECK, f"the certificate for {names} expires on {until}: {left.days} days", RENEW
+            CHECK,
+            f"the certificate for {names} expires on {until}: {left.days} days",
+            RENEW_CERTIFICATE,
         )
     else:
         yield ok(CHECK, f"for {names}, valid until {until}: {left.days} days")

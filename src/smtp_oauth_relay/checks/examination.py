@@ -63,6 +63,8 @@ async def examine(environ: Mapping[str, str], asked: Asked) -> AsyncIterator[Fin
         yield await ports.examine("SMTP_LISTEN", address)
     for address in settings.smtps_listen:
         yield await ports.examine("SMTPS_LISTEN", address, is_encrypted=True)
+    for address in settings.status_listen:
+        yield await ports.examine_status(address)
     for check, url in _services(settings):
         for finding in await network.examine(check, url, outbound, _now):
             yield finding

@@ -10,8 +10,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     explain(
         parser,
-        "For the probes of containers: exit 0 if the relay on this machine answers, else 1.\n"
-        "A relay that is full (MAX_SESSIONS) answers; one that is stopping does not.",
+        "For the probes of containers: exit 0 if the relay on this machine is alive, else 1.\n"
+        "It asks /healthz at STATUS_LISTEN; where that is off, the SMTP port.",
         "smtp-oauth-relay healthcheck || systemctl restart smtp-oauth-relay",
     )
     add_env_file(parser)

@@ -46,15 +46,13 @@ class ReadMail:
 
 def read_mail(mime: bytes) -> ReadMail:
     """Take a mail apart. It may take a while: not for the event loop."""
+    fields: tuple[tuple[str, str], ...] = ()
     try:
         message = email.message_from_bytes(mime)
         fields = tuple((name, decoded(str(value))) for name, value in message.items())
-    except Exception as error:  # Python's parser knows many, RecursionError among them
-        return ReadMail(problem=f"Python cannot read it ({type(error).__name__})")
-    try:
         return _read_parts(message, fields)
-    except Exception as error:
-        return ReadMail(fields, problem=f"Python cannot take it apart ({type(error).__name__})")
+    except Exception as error:  # Python's parser knows many, RecursionError among them
+        return ReadMail(fields, problem=f"Python cannot read it ({type(error).__name__})")
 
 
 def _read_parts(message: Message, fields: tuple[tuple[str, str], ...]) -> ReadMail:

@@ -263,6 +263,7 @@ def is_alive(address: ListenAddress) -> bool:
     with closing(connection):
         try:
             connection.request("GET", "/healthz")
-            return connection.getresponse().status == 200
+            answer = connection.getresponse()
+            return (answer.status, answer.getheader("Server")) == (200, "smtp-oauth-relay")
         except (OSError, http.client.HTTPException):
             return False
