@@ -14,7 +14,7 @@ MINUTES = 5
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help sandbox run test test-wheel test-all fuzz soak check docs format templates image lock clean
+.PHONY: help sandbox run test test-wheel test-all fuzz soak interop suites bench growth check docs format templates image lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,19 @@ fuzz: $(VENV)/.developer ## FUZZ_LINES (100000) spoilt lines over real sockets; 
 
 soak: $(VENV)/.developer ## twenty devices, random faults and hang-ups for MINUTES=5; three ledgers must agree
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
+interop: $(VENV)/.developer ## every mail client that Debian, npm and PyPI have, as a table in docs/interop.md
+	INTEROP_PAGE=docs/interop.md $(BIN)/pytest -m "interop or clients" tests/interop
+
+suites: $(VENV)/.developer ## aiosmtpd's and aiosmtplib's own tests against the relay, as docs/suites.md
+	@sh tests/suites/prepare.sh $(PYTHON)
+	$(BIN)/python -m tests.suites.run
+
+bench: $(VENV)/.developer ## the relay beside the floor of its stack, as docs/performance.md: five minutes
+	$(BIN)/python -m benchmarks --write
+
+growth: $(VENV)/.developer ## a steady load for MINUTES=5, and whether memory grows
+	$(BIN)/python -m benchmarks.growth --minutes $(MINUTES) --write
 
 format: $(VENV)/.developer ## let ruff format and repair what it can
 	$(BIN)/ruff check --fix .

@@ -158,7 +158,7 @@ async def running_relay(
             door = Door(tls_context, is_encrypted, settings.proxy_protocol_from)
             listener = Listener(handler, policy, door, admission)
             parts.callback(listener.close)
-            await listener.start(addresses)
+            await listener.start(addresses, shares_ports=settings.reuse_port)
             listeners.append(listener)
         running = RunningRelay(listeners, admission, relay, azure)
         numbers = Parts(

@@ -197,6 +197,10 @@ class Settings(AzureSettings):
         default=(),
         description="the networks of load balancers, which name their client in a PROXY header",
     )
+    reuse_port: Annotated[bool, values.reads(values.boolean)] = Field(
+        default=False,
+        description="whether further relays on this machine may serve the same ports, one a core",
+    )
     drain_delay: Annotated[float, values.delay(600)] = Field(
         default=0.0, description="seconds that a stop waits before it lets nobody in any more"
     )

@@ -5,6 +5,7 @@ best-practices-concept, read 2026-11-22): the server behind the old one may stay
 """
 
 import asyncio
+from asyncio import sslproto
 
 import aiohttp
 import httpx
@@ -12,6 +13,11 @@ from httpx_aiohttp import AiohttpTransport
 
 from smtp_oauth_relay.adapters.outbound import NoCookies, Outbound
 from smtp_oauth_relay.graph_protocol import retry_after_s
+
+TLS_BUFFER_OCTETS = 16 * 1024
+"""For reading, of each connection: asyncio's 256 KiB are more than all else that a small message
+takes while Graph has it. It is set for the whole process, as asyncio lets nobody say it of one
+connection; answers are short, so that it costs nothing."""
 
 KEEPALIVE_S = 15.0
 """How long an idle connection is kept. A request that meets the server's own closing is lost with
@@ -55,6 +61,7 @@ def open_http(outbound: Outbound, endpoint: str, *, connections: int) -> httpx.A
 def _transport(
     outbound: Outbound, endpoint: str, connector: aiohttp.BaseConnector
 ) -> AiohttpTransport:
+    sslproto.SSLProtocol.max_size = TLS_BUFFER_OCTETS
     session = aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
     )

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TypeVar
 
 from aiosmtpd.smtp import SMTP
@@ -69,6 +69,13 @@ class Connection(SMTP):
         self._farewell: asyncio.Event | None = None
         self._is_stopping = False
         self._cutting: asyncio.TimerHandle | None = None
+
+    def __dir__(self) -> list[str]:
+        """Name nothing: aiosmtpd looks at each name of each new session, for hooks nobody has.
+
+        It costs 0.1 ms a session otherwise.
+        """
+        return []
 
     def idle_s(self) -> float:
         """Return how long the client may be silent, in seconds."""
@@ -159,8 +166,10 @@ class Connection(SMTP):
         if isinstance(reply, Reply) and reply.is_last:
             self.is_over = True
             self._is_cut_off = reply is replies.FAR_TOO_LARGE
+        # Nearly always the client takes what is written: then a timer would be most of the work.
+        is_read = not self._paused  # type: ignore[attr-defined]  # asyncio's
         try:
-            async with asyncio.timeout(WRITE_S):
+            async with nullcontext() if is_read else asyncio.timeout(WRITE_S):
                 await self._writer.drain()
         except TimeoutError as error:
             raise ConnectionBroken("the client does not read") from error
@@ -266,7 +275,8 @@ class Connection(SMTP):
         try:
             await handshake
         except OSError as error:  # those of OpenSSL, too
-            raise ConnectionBroken(f"no TLS: {error}") from error
+            why = str(error) or "the client has broken it off"
+            raise ConnectionBroken(f"no TLS: {why}") from error
         logs.event(logger, logging.DEBUG, "session.encrypted", version=protocol.version)
         self.wire.forget()
 

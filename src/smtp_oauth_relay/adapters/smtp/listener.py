@@ -73,15 +73,22 @@ class Listener(BaseController):
     async def _create_server(self) -> asyncio.AbstractServer:
         raise NotImplementedError("use start(), which serves several addresses")
 
-    async def start(self, addresses: Sequence[ListenAddress]) -> None:
+    async def start(
+        self, addresses: Sequence[ListenAddress], *, shares_ports: bool = False
+    ) -> None:
         """Begin to serve.
+
+        Args:
+            addresses: where.
+            shares_ports: other processes may serve the same; the kernel gives each connection
+                to one of them (SO_REUSEPORT).
 
         Raises:
             StartFailed: an address cannot be had; none is served then.
         """
         try:
             for address in addresses:
-                self._servers.append(await self._serve(address))
+                self._servers.append(await self._serve(address, shares_ports))
         except OSError as error:
             self.close()
             question = _QUESTIONS.get(error.errno or 0, "is the name or address this machine's?")
@@ -97,13 +104,17 @@ class Listener(BaseController):
                 tls="implicit" if self._door.is_encrypted else _offer(self._door),
             )
 
-    async def _serve(self, address: ListenAddress) -> asyncio.Server:
+    async def _serve(self, address: ListenAddress, shares_port: bool) -> asyncio.Server:
         if address.host:
             return await self.loop.create_server(
-                self._factory_invoker, address.host, address.port, backlog=BACKLOG
+                self._factory_invoker,
+                address.host,
+                address.port,
+                backlog=BACKLOG,
+                reuse_port=shares_port,
             )
         return await self.loop.create_server(
-            self._factory_invoker, sock=_any_address(address.port), backlog=BACKLOG
+            self._factory_invoker, sock=_any_address(address.port, shares_port), backlog=BACKLOG
         )
 
     @property
@@ -127,12 +138,14 @@ def _offer(door: Door) -> str:
     return "starttls" if door.tls_context is not None else "off"
 
 
-def _any_address(port: int) -> socket.socket:
+def _any_address(port: int, shares_port: bool) -> socket.socket:
     """Return a socket for every IPv4 and IPv6 address; IPv4 alone where there is no IPv6."""
     if socket.has_dualstack_ipv6():
         try:
-            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, reuse_port=shares_port
+            )
         except OSError as error:
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 raise
-    return socket.create_server(("", port))
+    return socket.create_server(("", port), reuse_port=shares_port)

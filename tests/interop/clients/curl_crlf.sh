@@ -1,0 +1,2 @@
+#!/bin/sh
+CRLF=--crlf exec sh "$(dirname "$0")/curl.sh"

@@ -1,0 +1,57 @@
+#!/bin/sh
+# A queue of its own, run until it is empty or nothing moves any more.
+set -eu
+exim=$TOOLS/exim/usr/sbin/exim4
+chmod 711 "$WORK"
+mkdir -p "$WORK/spool" "$WORK/log"
+chown Debian-exim "$WORK/spool" "$WORK/log"
+umask 077
+doubled=$(printf %s "$PASSWORD" | sed 's/:/::/g; s/\^/^^/g')
+cat > "$WORK/conf" <<END
+exim_path = $exim
+primary_hostname = exim.example
+spool_directory = $WORK/spool
+log_file_path = $WORK/log/%slog
+keep_environment =
+tls_advertise_hosts =
+trusted_users = root
+qualify_domain = exim.example
+never_users =
+begin routers
+relay:
+  driver = manualroute
+  transport = relay
+  route_list = * localhost::$PORT byname
+  self = send
+begin transports
+relay:
+  driver = smtp
+  hosts_require_auth = *
+  hosts_require_tls = *
+  tls_verify_certificates = $CA
+  tls_verify_hosts = *
+  protocol = $([ "$TLS" = implicit ] && echo smtps || echo smtp)
+begin retry
+* * F,1h,1s
+begin authenticators
+relay:
+  driver = plaintext
+  public_name = $MECHANISM
+END
+case $MECHANISM in
+    PLAIN) echo "  client_send = ^$NAME^$doubled" ;;
+    *) echo "  client_send = : $NAME : $doubled" ;;
+esac >> "$WORK/conf"
+chown root:root "$WORK/conf"
+chmod 640 "$WORK/conf"
+chgrp Debian-exim "$WORK/conf"
+"$exim" -C "$WORK/conf" -oi -odf -f "$FROM" "$TO" "$BCC" < "$MAIL" || true
+tries=0
+while [ "$("$exim" -C "$WORK/conf" -bpc)" != 0 ]; do
+    tries=$((tries + 1))
+    [ "$tries" -le "${PATIENCE_S:-10}" ] || break
+    sleep 1
+    "$exim" -C "$WORK/conf" -qff
+done
+cat "$WORK/log/"*
+[ "$("$exim" -C "$WORK/conf" -bpc)" = 0 ] && ! grep -q ' \*\* ' "$WORK/log/mainlog"
