@@ -300,6 +300,14 @@ param clientNetworks string = ''
 @description('PROXY_PROTOCOL_FROM: the networks of load balancers, which name their client in a PROXY header.')
 param proxyProtocolFrom string = ''
 
+@description('REUSE_PORT: whether further relays on this machine may serve the same ports, one a core. Empty: false.')
+@allowed([
+  ''
+  'true'
+  'false'
+])
+param reusePort string = ''
+
 @description('DRAIN_DELAY: seconds that a stop waits before it lets nobody in any more. Empty: 0.')
 param drainDelay string = ''
 
@@ -373,6 +381,7 @@ var settings = [
   { name: 'MEMORY_BUDGET', value: memoryBudget }
   { name: 'CLIENT_NETWORKS', value: clientNetworks }
   { name: 'PROXY_PROTOCOL_FROM', value: proxyProtocolFrom }
+  { name: 'REUSE_PORT', value: reusePort }
   { name: 'DRAIN_DELAY', value: drainDelay }
   { name: 'DRAIN_TIMEOUT', value: drainTimeout }
 ]
