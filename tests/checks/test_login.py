@@ -82,8 +82,7 @@ async def test_a_login_that_works(found: Found) -> None:
         ),
         (
             of(EXPIRED),
-            "the client secret is expired: create a new one in Entra ID, App registrations,"
-            " Certificates & secrets, and enter its value as the password"
+            "the client secret is expired: create a new one and type it in"
             " (HTTP 401, invalid_client, AADSTS7000222)",
             "secret-expired",
         ),

@@ -120,7 +120,7 @@ def test_the_portals_form_fills_in_parameters_that_exist(form: str, template: st
 
 def test_the_portals_button_leads_to_the_templates() -> None:
     """The button names template and form by URL, in the repository of this project."""
-    text = (AZURE / "README.md").read_text(encoding="utf-8")
+    text = (AZURE.parent / "docs/azure.md").read_text(encoding="utf-8")
     raw = quote(
         "https://raw.githubusercontent.com/JustinIven/smtp-oauth-relay/main/azure_deployment/",
         safe="",

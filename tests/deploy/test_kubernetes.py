@@ -14,16 +14,12 @@ import yaml
 
 from smtp_oauth_relay.configuration import load
 from smtp_oauth_relay.settings import Settings
+from tests import coming
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 BUILDS = ("base", *sorted(f"overlays/{path.name}" for path in (FOLDER / "overlays").iterdir()))
 FOREIGN = {"cert-manager.io/v1"}  # kinds that a cluster must be taught; Kubernetes has no schema
 PLACEHOLDER = re.compile(r"//[A-Z]+\.")  # the name of a vault or an account, to be written in
-# Settings of the coming version that the manifests use.
-COMING = {
-    *("AZURE_KEY_VAULT_CERT_NAME", "AZURE_KEY_VAULT_URL", "AZURE_TABLES_URL"),
-    *("DRAIN_DELAY", "PROXY_PROTOCOL_FROM", "STATUS_LISTEN"),
-}
 KUBERNETES = ("1.31", "1.37")  # the oldest and the newest that the manifests are held to
 
 
@@ -87,8 +83,8 @@ def test_the_settings_are_those_of_the_relay(build: str) -> None:
     """A misspelt setting has no effect; a wrong value lets no pod start."""
     data = one(built(build), "ConfigMap")["data"]
 
-    assert data.keys() - COMING <= {name.upper() for name in Settings.model_fields}
-    if not PLACEHOLDER.search(str(data)) and not data.keys() & COMING:
+    assert data.keys() - coming.SETTINGS <= {name.upper() for name in Settings.model_fields}
+    if not PLACEHOLDER.search(str(data)) and not data.keys() & coming.SETTINGS:
         load(data, no_file)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import coming
+
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -60,7 +62,9 @@ def test_workflows_make_what_can_be_made(workflow: Path) -> None:
     """A target that was renamed would be missed at the next release only."""
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
-    assert set(re.findall(r"\bmake ([a-z-]+)", workflow.read_text(encoding="utf-8"))) <= targets
+    made = set(re.findall(r"\bmake ([a-z-]+)", workflow.read_text(encoding="utf-8")))
+
+    assert made - coming.TARGETS <= targets
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)

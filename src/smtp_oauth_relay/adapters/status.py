@@ -5,6 +5,7 @@ with `STATUS_TOKEN` they ask for it; without it they are there only where the re
 loopback, and only under a name of loopback, so that no web site can read them through a browser.
 """
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -45,7 +46,7 @@ _FOREIGN = "Open this page as http://localhost, or set STATUS_TOKEN."
 class Annex(Protocol):
     """Further pages; the sandbox has its inbox there."""
 
-    def section(self) -> Markup:
+    async def section(self) -> Markup:
         """Return what the status page shows of it."""
         ...
 
@@ -122,7 +123,9 @@ class StatusPages:
             return refusal
         if question.path == "/":
             headers = {"Content-Security-Policy": POLICY}
-            return Answer(status_page(self._view()).encode(), HTML, headers=headers)
+            section = await self._annex.section() if self._annex else None
+            text = await asyncio.to_thread(status_page, self._view(section))
+            return Answer(text.encode(), HTML, headers=headers)
         page = await self._annex.page(question.path) if self._annex else None
         return page or plain("There is no such page here.", 404)
 
@@ -144,7 +147,7 @@ class StatusPages:
     def _metrics(self) -> Answer:
         return Answer(self.metrics.exposition(), CONTENT_TYPE_LATEST)
 
-    def _view(self) -> View:
+    def _view(self, annex: Markup | None) -> View:
         recent = self._recent
         return View(
             host=self._subject.host,
@@ -153,13 +156,13 @@ class StatusPages:
             now=datetime.now(UTC),
             addresses=self._subject.addresses,
             vitals=self._vitals(),
-            outcomes=recent.outcomes,
+            outcomes=dict(recent.outcomes),
             submissions=recent.submissions,
             failed_logins=recent.failed_logins,
             notices=recent.notices,
             cautions=cautions(self._settings),
             settings=effective(self._settings),
-            annex=self._annex.section() if self._annex else None,
+            annex=annex,
         )
 
 

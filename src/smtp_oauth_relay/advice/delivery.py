@@ -227,10 +227,7 @@ ROWS: tuple[Advice, ...] = (
         cure="Nothing, if the device tries again. If it lasts: look in the log for the device that"
         " floods, or raise MAX_SESSIONS.",
         replies=(REPLIES[errors.Throttled],),
-        says=(
-            "too many messages of this tenant are under way",
-            "the relay was too busy to compose the message in time",
-        ),
+        says=("too many messages of this tenant are under way",),
     ),
     Advice(
         name="token-refused",

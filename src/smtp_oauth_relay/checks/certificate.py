@@ -9,9 +9,9 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
 from smtp_oauth_relay.findings import Finding, fail, ok, warn
+from smtp_oauth_relay.vitals import CERTIFICATE_WARNING
 
 CHECK = "certificate"
-NEAR = timedelta(days=14)
 
 _SELF_SIGNED = 18  # OpenSSL's X509_V_ERR_…: DEPTH_ZERO_SELF_SIGNED_CERT
 _WITHOUT_ISSUER = (2, 20, 21)  # UNABLE_TO_GET_ISSUER_CERT, …_LOCALLY, TO_VERIFY_LEAF_SIGNATURE
@@ -50,7 +50,7 @@ def examine(served: ssl.SSLContext, trust: ssl.SSLContext, now: datetime) -> Ite
             " UTC, and not before",
             "Set the clock of this machine right, or wait.",
         )
-    elif left <= NEAR:
+    elif left < CERTIFICATE_WARNING:
         yield warn(
             CHECK,
             f"the certificate for {names} expires on {until}: {left.days} days",

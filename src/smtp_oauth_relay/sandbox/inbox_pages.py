@@ -44,10 +44,10 @@ class InboxPages:
     def __init__(self, mails: Mails) -> None:
         self._mails = mails
 
-    def section(self) -> Markup:
+    async def section(self) -> Markup:
         """Return the list of the last mails."""
         mails = list(reversed(self._mails.accepted))[:SHOWN]
-        rows = [_row(mail) for mail in mails]
+        rows = await asyncio.to_thread(lambda: [_row(mail) for mail in mails])
         head = element("tr", *(element("th", name) for name in ("time", "from", "to", "subject")))
         table = element("table", element("thead", head), element("tbody", *rows), class_="table")
         nothing = "No mail yet. The terminal where the sandbox runs shows how to send one."

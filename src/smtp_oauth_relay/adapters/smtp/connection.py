@@ -275,7 +275,8 @@ class Connection(SMTP):
         try:
             await handshake
         except OSError as error:  # those of OpenSSL, too
-            raise ConnectionBroken(f"no TLS: {error}") from error
+            why = str(error) or "the client has broken it off"
+            raise ConnectionBroken(f"no TLS: {why}") from error
         logs.event(logger, logging.DEBUG, "session.encrypted", version=protocol.version)
         self.wire.forget()
 
