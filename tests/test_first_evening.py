@@ -14,11 +14,11 @@ import pytest
 
 from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters.smtp import probe
+from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
 from smtp_oauth_relay.checks.examination import Asked, examine
 from smtp_oauth_relay.findings import Finding, State
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.sandbox import Fault, StandIn
-from smtp_oauth_relay.vitals import RENEW_CERTIFICATE
 from tests import processes
 from tests.asking import ask
 from tests.canary import SECRET, WRONG_SECRET
