@@ -19,7 +19,7 @@ from benchmarks.scenarios import (
     Findings,
 )
 
-MARKS = "<!-- {} made by `make {}` -->", "<!-- {} end -->"
+MARKS = "<!-- {} made by `make {}` -->", "<!-- the end of `{}` -->"
 
 
 def put(path: Path, name: str, made_by: str, text: str) -> None:

@@ -15,7 +15,7 @@ def made(page: str, name: str = "") -> str:
     """Return what a command wrote into a page."""
     text = (DOCS / page).read_text(encoding="utf-8")
     found = re.search(
-        rf"<!-- {name}.*?made by `make \w+` -->\n(.*?)<!-- (?:{name} end|end of)", text, re.DOTALL
+        rf"<!-- {name}.*?made by `make \w+` -->\n(.*?)<!-- the end of `", text, re.DOTALL
     )
     assert found is not None, f"{page} has no place for {name}"
     return found[1]

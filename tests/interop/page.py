@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.interop.catalogue import CASES, CLIENTS, Client
 
-BEGIN, END = "<!-- made by `make interop` -->", "<!-- end of what is made -->"
+BEGIN, END = "<!-- made by `make interop` -->", "<!-- the end of `interop` -->"
 
 
 class Page:

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 WORK = Path(os.environ.get("INTEROP_TOOLS") or ROOT / ".interop") / "suites"
 PAGE = ROOT / "docs/suites.md"
-BEGIN, END = "<!-- made by `make suites` -->", "<!-- end of what is made -->"
+BEGIN, END = "<!-- made by `make suites` -->", "<!-- the end of `suites` -->"
 
 
 @dataclass(frozen=True)
