@@ -32,10 +32,10 @@ param cpuCores string = '1'
 @description('Memory in GB, such as 1 or 1.5.')
 param memoryInGB string = '1'
 
-@description('Whether to make a Key Vault for the certificate. If not, the relay must have the role Key Vault Certificate User on yours.')
+@description('Whether to make a Key Vault for the certificate. If not, name yours in AZURE_KEY_VAULT_URL; the relay must have the role Key Vault Certificate User on it.')
 param keyVault bool = true
 
-@description('Whether to make a storage account with the look-up table. If not, the relay must have the role Storage Table Data Reader on yours.')
+@description('Whether to make a storage account with the look-up table. If not, name yours in AZURE_TABLES_URL or AZURE_TABLES_CONNECTION_STRING, or do without; by URL, the relay must have the role Storage Table Data Reader on it.')
 param lookupTable bool = true
 
 @description('The object ID of the user, group or service principal that manages certificates and table rows. Empty: whoever deploys this.')

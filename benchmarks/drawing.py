@@ -72,7 +72,7 @@ def _nice(value: float) -> float:
     if value <= 0:
         return 1.0
     power = 10.0 ** floor(log10(value))
-    steps = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+    steps = (1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10)
     return next(step * power for step in steps if value <= step * power * 1.0001)
 
 
@@ -112,7 +112,7 @@ def _document(title: str, parts: Sequence[str], names: Sequence[str]) -> str:
             f'<rect x="{x:.1f}" y="{HEIGHT - 18}" width="10" height="10" fill="{colour}"/>'
         )
         legend.append(_text(x + 15, HEIGHT - 9, name, "start"))
-        x += 34 + 6.6 * len(name)
+        x += 30 + 6.2 * len(name)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
         f"<title>{escape(title)}</title>{STYLE}"

@@ -72,7 +72,7 @@ class OwnHandler(Dropping):
     """For the relay's intake."""
 
     def handle_DATA(
-        self, principal: Principal, envelope: Envelope, content: Content, client: str
+        self, principal: Principal, envelope: Envelope, content: Content, origin: object
     ) -> Reply:
         """Take the whole message."""
         self.take(content.content())

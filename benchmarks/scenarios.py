@@ -218,7 +218,7 @@ def in_flight(it: Scenario) -> None:
         for kind in KINDS:
             with bench(kind, {"send_s": 4.0, "concurrency": 1000}) as server:
                 result, _, _ = _peak(server, count, octets, weights, kind)
-                assert result.accepted == count, result.replies
+                assert kind == "floor" or result.accepted == count, result.replies
         unit, scale = ("KiB", 1.0) if octets < MIB else ("MiB", 1024.0)
         it.add(Figure(what, unit, weights["relay"] / scale, weights["floor"] / scale))
 
