@@ -32,10 +32,10 @@ param cpuCores string = '1'
 @description('Memory in GB, such as 1 or 1.5.')
 param memoryInGB string = '1'
 
-@description('Whether to make a Key Vault for the certificate. If not, the relay must have the role Key Vault Certificate User on yours.')
+@description('Whether to make a Key Vault for the certificate. If not, name yours in AZURE_KEY_VAULT_URL; the relay must have the role Key Vault Certificate User on it.')
 param keyVault bool = true
 
-@description('Whether to make a storage account with the look-up table. If not, the relay must have the role Storage Table Data Reader on yours.')
+@description('Whether to make a storage account with the look-up table. If not, name yours in AZURE_TABLES_URL or AZURE_TABLES_CONNECTION_STRING, or do without; by URL, the relay must have the role Storage Table Data Reader on it.')
 param lookupTable bool = true
 
 @description('The object ID of the user, group or service principal that manages certificates and table rows. Empty: whoever deploys this.')
@@ -300,6 +300,14 @@ param clientNetworks string = ''
 @description('PROXY_PROTOCOL_FROM: the networks of load balancers, which name their client in a PROXY header.')
 param proxyProtocolFrom string = ''
 
+@description('REUSE_PORT: whether further relays on this machine may serve the same ports, one a core. Empty: false.')
+@allowed([
+  ''
+  'true'
+  'false'
+])
+param reusePort string = ''
+
 @description('DRAIN_DELAY: seconds that a stop waits before it lets nobody in any more. Empty: 0.')
 param drainDelay string = ''
 
@@ -373,6 +381,7 @@ var settings = [
   { name: 'MEMORY_BUDGET', value: memoryBudget }
   { name: 'CLIENT_NETWORKS', value: clientNetworks }
   { name: 'PROXY_PROTOCOL_FROM', value: proxyProtocolFrom }
+  { name: 'REUSE_PORT', value: reusePort }
   { name: 'DRAIN_DELAY', value: drainDelay }
   { name: 'DRAIN_TIMEOUT', value: drainTimeout }
 ]

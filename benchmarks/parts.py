@@ -77,6 +77,7 @@ async def relay(asked: Configuration) -> AsyncIterator[tuple[Facts, Callable[[],
     """The relay, built by the same code and from the same settings as in production."""
     environ = {
         "SMTP_LISTEN": "127.0.0.1:0",
+        "STATUS_LISTEN": "127.0.0.1:0",
         "SERVER_HOSTNAME": "relay.example",
         "MAX_SESSIONS": "4000",
         "MAX_SESSIONS_PER_IP": "4000",

@@ -14,6 +14,7 @@ import pytest
 
 from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters.smtp import probe
+from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
 from smtp_oauth_relay.checks.examination import Asked, examine
 from smtp_oauth_relay.findings import Finding, State
 from smtp_oauth_relay.model import Secret
@@ -75,7 +76,7 @@ async def test_an_expired_certificate(stand_in: StandIn, log: io.StringIO, tmp_p
     assert "alert certificate expired" in log.getvalue()
     assert cure("certificate-expired") in log.getvalue()
     assert "The certificate expired on" in shown
-    assert "Put a new one in its place" in shown
+    assert RENEW_CERTIFICATE in shown
     assert "has expired on" in failure.text
     assert failure.cure.startswith("Renew it")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from smtp_oauth_relay import __version__
+from smtp_oauth_relay.commands import exits
 from smtp_oauth_relay.sandbox import Fault, StandIn, applicant
 from tests.asking import ask
 from tests.canary import SECRET
@@ -236,7 +237,7 @@ async def test_a_test_mail(stand_in: StandIn) -> None:
 
     assert taken[0] == 0
     assert "logged in: Entra ID knows the application" in taken[1]
-    assert refused[0] == 1
+    assert refused[0] == exits.EX_NOPERM
     assert "FAILED  535 5.7.8" in refused[1]
     assert len(stand_in.accepted) == 1
 

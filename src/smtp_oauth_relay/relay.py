@@ -79,6 +79,33 @@ class Policy:
     allowed_clients: frozenset[str] = frozenset()
 
 
+async def identify(
+    user_name: str, password: Secret, delimiter: str, directory: Directory | None
+) -> Principal:
+    """Return whom a login names: in its user name, or in the row that this sends to.
+
+    Args:
+        user_name: as the device sent it.
+        password: likewise.
+        delimiter: between tenant and client.
+        directory: of the rows; `None` if there are none.
+
+    Raises:
+        CredentialsRefused: nobody, by its form or by the Table.
+        SignInUnavailable: the Table does not say.
+    """
+    key = lookup_id(user_name, delimiter)
+    user = parse_user_name(user_name, delimiter) if key is None else None
+    if not password.value:
+        raise CredentialsRefused("the password is empty")
+    if user is not None and (directory is None or not directory.is_allow_list):
+        return Principal(*user, password)
+    if directory is None:
+        raise CredentialsRefused("a look-up id, but the settings name no Table")
+    row = await (directory.row(key or "") if user is None else directory.allow(*user))
+    return Principal(row.tenant, row.client, password, row.from_email, row)
+
+
 class Relay:
     """Signs devices in and hands their mail to Graph.
 
@@ -131,17 +158,7 @@ class Relay:
             CredentialsRefused: nobody, by its form or by the Table.
             SignInUnavailable: the Table does not say.
         """
-        delimiter, directory = self._policy.delimiter, self._directory
-        key = lookup_id(user_name, delimiter)
-        user = parse_user_name(user_name, delimiter) if key is None else None
-        if not password.value:
-            raise CredentialsRefused("the password is empty")
-        if user is not None and (directory is None or not directory.is_allow_list):
-            return Principal(*user, password)
-        if directory is None:
-            raise CredentialsRefused("a look-up id, but the settings name no Table")
-        row = await (directory.row(key or "") if user is None else directory.allow(*user))
-        return Principal(row.tenant, row.client, password, row.from_email, row)
+        return await identify(user_name, password, self._policy.delimiter, self._directory)
 
     async def sign_in(self, principal: Principal, peer: str = "") -> None:
         """Ask Entra ID for a token at once: a wrong secret is a refused login, not a lost mail.

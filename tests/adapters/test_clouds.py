@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from smtp_oauth_relay.adapters.azure import Azure
+from smtp_oauth_relay.adapters.azure_errors import Resource
 from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.graph import GraphMailSender
 from smtp_oauth_relay.adapters.graph_connections import open_http
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.clouds import urls_of
-from smtp_oauth_relay.errors import DeliveryFailed, SignInUnavailable
+from smtp_oauth_relay.errors import AzureUnavailable, DeliveryFailed, SignInUnavailable
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Principal, Secret
 
 HOSTS = {
@@ -31,7 +33,7 @@ async def refusing_proxy(asked: list[str]) -> AsyncIterator[str]:
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        if match := re.match(rb"CONNECT (\S+) HTTP/1.1\r\n", head):
+        if match := re.match(rb"CONNECT (\S+) HTTP/1.[01]\r\n", head):
             asked.append(match[1].decode())
         writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         writer.close()
@@ -64,6 +66,29 @@ async def test_a_cloud_is_reached_at_its_own_hosts(cloud: str) -> None:
 
     entra, graph = HOSTS[cloud]
     assert asked == [f"{entra}:443", f"{graph}:443"]
+
+
+@pytest.mark.parametrize("cloud", HOSTS)
+async def test_the_relays_own_identity_is_of_the_same_cloud(
+    cloud: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the Table and Key Vault; nobody else is asked about the authority."""
+    settings = read_settings({"AZURE_CLOUD": cloud})
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID"):
+        monkeypatch.setenv(name, "11111111-1111-4111-8111-111111111111")
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "s")
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    asked: list[str] = []
+    async with refusing_proxy(asked) as proxy:
+        azure = Azure(read_outbound({"HTTPS_PROXY": proxy}), settings.azure_authority_host)
+        with pytest.raises(AzureUnavailable, match="Entra ID cannot be reached for the relay's"):
+            await azure.run(
+                Resource("The Table", "reader", "account"),
+                lambda: azure.credential.get_token("https://storage.azure.com/.default"),
+            )
+        await azure.aclose()
+
+    assert set(asked) == {f"{HOSTS[cloud][0]}:443"}
 
 
 def test_what_is_set_by_itself_wins() -> None:

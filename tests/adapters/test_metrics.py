@@ -12,8 +12,10 @@ from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.metrics import PREFIX, Metrics
 from smtp_oauth_relay.sandbox import Fault, StandIn
 from smtp_oauth_relay.vitals import Line, Memory, SecretEnd, Vitals
+from tests.adapters.test_entra import login, tokens_of
 from tests.asking import ask
 from tests.canary import WRONG_SECRET
+from tests.patience import until
 from tests.serving import CONTOSO, MAIL, Served, serving
 from tests.tools import needs
 
@@ -63,7 +65,9 @@ async def test_sessions_logins_and_tokens_are_counted(stand_in: StandIn) -> None
                 reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
                 assert (await reader.readline()).startswith(b"421 ")
                 writer.close()
+        await until(lambda: len(relay.running._admission) == 0, "the place is free")
         await relay.submit()
+        await until(lambda: len(relay.running._admission) == 0, "the place is free again")
         await relay.log_in(secret=WRONG_SECRET)
         found = await scrape(relay)
 
@@ -81,11 +85,23 @@ async def test_sessions_logins_and_tokens_are_counted(stand_in: StandIn) -> None
     assert found["certificate_expires_timestamp_seconds"] > 1_700_000_000
 
 
-async def test_what_is_shared_and_what_comes_again_is_counted(stand_in: StandIn) -> None:
-    """One question for all who want the same; and mails that may have been sent twice."""
-    stand_in.entra_faults.add(Fault(latency_s=0.2))
+async def test_who_shares_a_question_is_counted(stand_in: StandIn) -> None:
+    """One question to Entra ID for all who want the same."""
+    metrics = Metrics(Vitals)
+    async with tokens_of(stand_in) as tokens:
+        with logs.listening(metrics.hear):
+            await asyncio.gather(*(tokens.token(login(CONTOSO)) for _ in range(3)))
+
+    found = samples(metrics.exposition().decode())
+
+    assert found['tokens_total{source="new"}'] == 1
+    assert found['tokens_total{source="shared"}'] == 2
+    assert found['token_requests_total{result="granted"}'] == 1
+
+
+async def test_what_comes_again_is_counted(stand_in: StandIn) -> None:
+    """Mails that may have been sent twice, and pauses that were asked for."""
     async with serving(stand_in) as relay:
-        await asyncio.gather(*(relay.log_in() for _ in range(3)))
         for fault in (Fault(status=500), Fault(status=429, retry_after=0), None):
             if fault:
                 stand_in.graph_faults.add(fault)
@@ -94,7 +110,6 @@ async def test_what_is_shared_and_what_comes_again_is_counted(stand_in: StandIn)
         await relay.log_in(f"contoso.example@{CONTOSO.client}")
         found = await scrape(relay)
 
-    assert found['tokens_total{source="shared"}'] == 2
     assert found['repetitions_total{kind="possible_duplicate"}'] == 1
     assert found['graph_responses_total{status="429"}'] == 1
     assert found['logins_total{result="unavailable"}'] == 1

@@ -1,9 +1,10 @@
 """What all of Azure's clients share: the way out, the identity, and the words for failures."""
 
 import asyncio
+import io
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import certifi
 import pytest
@@ -16,12 +17,14 @@ from azure.core.exceptions import (
 
 from smtp_oauth_relay.adapters.azure import Azure
 from smtp_oauth_relay.adapters.azure_errors import Resource, problem_of
+from smtp_oauth_relay.adapters.azure_parts import _in_background
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.adapters.vault import Vault
 from smtp_oauth_relay.errors import AzureMisconfigured, AzureUnavailable
 from smtp_oauth_relay.sandbox import Action, Fault, StandIn
 from tests.azure.key_vault import KeyVault
 from tests.connect_proxy import ConnectProxy
+from tests.patience import until
 
 RESOURCE = Resource("The Table users at https://x", "Storage Table Data Reader", "account")
 
@@ -113,6 +116,17 @@ async def test_what_the_sdks_let_through_is_a_temporary_failure(stand_in: StandI
     async with azure(stand_in) as it:
         with pytest.raises(AzureUnavailable, match="cannot be asked: KeyError"):
             await it.run(RESOURCE, fails)
+
+
+async def test_work_in_the_background_that_breaks_is_told(log: io.StringIO) -> None:
+    """Or the certificate would never be looked at again, and nobody would know."""
+
+    async def breaks() -> None:
+        raise KeyError("x")
+
+    async with AsyncExitStack() as opened:
+        _in_background(opened, breaks())
+        await until(lambda: "relay.bug" in log.getvalue(), "it is told")
 
 
 class Response:

@@ -7,10 +7,12 @@ import trustme
 
 from smtp_oauth_relay.checks.examination import Asked, examine
 from smtp_oauth_relay.findings import Finding
+from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.sandbox import StandIn
 from tests.azure.conftest import Rows
 from tests.azure.key_vault import KeyVault, version_of
-from tests.serving import CONTOSO
+from tests.canary import SECRET
+from tests.serving import CONTOSO, MAILBOX, RECIPIENT, USER_NAME
 
 pytestmark = pytest.mark.usefixtures("identity")
 CA = trustme.CA()
@@ -60,3 +62,50 @@ async def test_what_is_not(stand_in: StandIn, rows: Rows) -> None:
         ("table", "FAIL"),
     ]
     assert all("does not exist: " in each.text and each.cure for each in found)
+
+
+async def asked(stand_in: StandIn, user_name: str, **changes: str) -> list[Finding]:
+    """Return what is found about a login, and a mail of it."""
+    question = Asked(user_name, Secret(SECRET), MAILBOX, RECIPIENT)
+    environ = {
+        "AZURE_AUTHORITY_HOST": stand_in.authority_host,
+        "GRAPH_ENDPOINT": stand_in.graph_endpoint,
+        "SMTP_LISTEN": "127.0.0.1:0",
+        "SSL_CERT_FILE": str(stand_in.ca_file),
+        **changes,
+    }
+    return [each async for each in examine(environ, question) if each.check in ("login", "mail")]
+
+
+async def test_a_login_by_a_row(stand_in: StandIn, rows: Rows) -> None:
+    """The user name that is typed into the printer is tried as the relay tries it."""
+    names = {"tenant_id": CONTOSO.tenant, "client_id": CONTOSO.client}
+    rows.put("printer1", **names, from_email="printer1@contoso.example")
+
+    who, *_, mail = await asked(stand_in, "Printer1@lookup", **rows.by_identity())
+
+    assert who.text == (
+        f"the user name stands for tenant {CONTOSO.tenant}, application {CONTOSO.client}, by the"
+        " row printer1; all its mail is from printer1@contoso.example"
+    )
+    assert mail.state == "OK"
+    assert stand_in.accepted[0].mailbox == "printer1@contoso.example"
+
+
+async def test_a_login_by_a_row_that_is_not_there(stand_in: StandIn, rows: Rows) -> None:
+    """With a Table, and without one."""
+    (missing,) = await asked(stand_in, "printer2@lookup", **rows.by_identity())
+    (without,) = await asked(stand_in, "printer2@lookup")
+
+    assert missing.text == "the Table has no row 'printer2' in 'user'"
+    assert without.text == "a look-up id, but the settings name no Table"
+    assert missing.state == without.state == "FAIL"
+
+
+async def test_a_login_that_needs_a_row(stand_in: StandIn, rows: Rows) -> None:
+    """AZURE_TABLES_FORCE_USAGE holds here, too."""
+    forced = rows.by_identity(AZURE_TABLES_FORCE_USAGE="true")
+
+    (refused,) = await asked(stand_in, USER_NAME, **forced)
+
+    assert refused.text == "no row allows it, and AZURE_TABLES_FORCE_USAGE is on"

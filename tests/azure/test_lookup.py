@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from smtp_oauth_relay.adapters import tables
+from smtp_oauth_relay.adapters import directory, tables
 from smtp_oauth_relay.errors import SettingsError, StartFailed
 from smtp_oauth_relay.sandbox import StandIn
 from tests.azure.azurite import KEY
 from tests.azure.conftest import Rows
 from tests.azure.gate import Gate
 from tests.canary import SECRET, WRONG_SECRET
+from tests.patience import until
 from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, USER_NAME, serving
 
 NAMES = {"tenant_id": CONTOSO.tenant, "client_id": CONTOSO.client}
@@ -132,9 +133,9 @@ async def test_a_wrong_secret_stays_wrong_and_the_log_says_when_it_ended(
     async with serving(stand_in, **rows.by_identity()) as relay:
         answer = await relay.log_in("printer1@lookup", WRONG_SECRET)
         odd = await relay.log_in("printer4@lookup")
-        directory = relay.running.azure.directory
-        assert directory is not None
-        days = [(each.row, each.days) for each in directory.expiries]
+        found = relay.running.azure.directory
+        assert found is not None
+        days = [(each.row, each.days) for each in found.expiries]
 
     lines = log.getvalue().splitlines()
     told = [line for line in lines if "secret.expires" in line]
@@ -244,6 +245,48 @@ async def test_an_outage_is_bridged(
     assert "table.unavailable" in told[0]
     assert "cannot be reached: " in told[0]
     assert "table.available" in told[-1]
+
+
+async def test_nobody_is_called_unknown_while_nobody_can_say(
+    stand_in: StandIn, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not when the list of all rows was never read: 454, never 535."""
+    monkeypatch.setattr(tables, "PAUSE_S", 0.0)
+    async with (
+        Gate(rows.azurite.port) as gate,
+        serving(stand_in, **rows.behind(gate, **FORCED)) as relay,
+    ):
+        gate.shut()
+        answer = await relay.log_in()
+
+    assert answer.short == UNAVAILABLE
+
+
+async def test_a_bad_row_of_his_own_is_no_refusal(stand_in: StandIn, rows: Rows) -> None:
+    """The administrator's mistake is not the user's."""
+    rows.put(f"{CONTOSO.tenant}_{CONTOSO.client}", **{**NAMES, "from_email": "x"})
+
+    async with serving(stand_in, **rows.by_identity(**FORCED)) as relay:
+        answer = await relay.log_in()
+
+    assert answer.short == UNAVAILABLE
+
+
+async def test_all_rows_are_looked_at_each_day(
+    stand_in: StandIn, rows: Rows, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which secrets will end soon? An outage in between ends nothing."""
+    soon = datetime.now(UTC).date() + timedelta(days=3)
+    monkeypatch.setattr(tables, "PAUSE_S", 0.0)
+    monkeypatch.setattr(directory, "LOOK_S", 0.01)
+    monkeypatch.setattr(directory, "_LOOK_AGAIN_S", 0.01)
+
+    async with Gate(rows.azurite.port) as gate, serving(stand_in, **rows.behind(gate)):
+        gate.shut()
+        await until(lambda: "table.unavailable" in log.getvalue(), "it was looked at")
+        rows.put("printer1", **NAMES, secret_expires=str(soon))
+        gate.open()
+        await until(lambda: "secret.expires" in log.getvalue(), "it was looked at again")
 
 
 async def test_during_an_outage_the_table_is_left_in_peace(

@@ -6,13 +6,9 @@ from typing import Any
 import pytest
 
 from smtp_oauth_relay.configuration import load
-from smtp_oauth_relay.settings import Settings
 from tests.arm import TEMPLATES, template_of
 from tests.arm_evaluation import DEPLOYER, Evaluation
 
-needs_vault = pytest.mark.skipif(
-    "azure_key_vault_url" not in Settings.model_fields, reason="not in this version yet"
-)
 KEY = "-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----"
 SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/n/subnets/r"
 
@@ -47,7 +43,6 @@ def no_file(path: str) -> str:
     raise FileNotFoundError(path)
 
 
-@needs_vault
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_the_relay_starts_with_what_the_template_gives_it(template: str) -> None:
     """With nothing filled in, nothing may be wrong, and vault and table are those that are made."""
@@ -78,7 +73,6 @@ def test_what_is_filled_in_reaches_the_relay(template: str) -> None:
     assert environ["DKIM_PRIVATE_KEY"] == KEY
 
 
-@needs_vault
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_vault_and_table_of_ones_own_are_used(template: str) -> None:
     """Then nothing is made, and no role is granted where the template has no right to."""

@@ -8,7 +8,6 @@ import pytest
 from scripts import templates
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay.settings import Settings
-from tests import coming
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -38,8 +37,7 @@ def test_parameters_of_the_templates_that_are_named_exist() -> None:
 
     named = set(re.findall(r"`([a-z]+(?:[A-Z]\w+)+)`", text))
 
-    names_of_coming = {"azureKeyVaultUrl", "azureTablesUrl"} if coming.SETTINGS else set()
-    assert named - {"secureString"} - names_of_coming <= declared
+    assert named - {"secureString"} <= declared
 
 
 def test_the_version_stands_in_one_place() -> None:
@@ -59,6 +57,4 @@ def test_presets_of_the_templates_are_settings() -> None:
     """A preset of a setting that is gone would be lost without a word."""
     known = {name.upper() for name in Settings.model_fields}
 
-    assert {
-        name for presets in templates.PRESETS.values() for name in presets
-    } - coming.SETTINGS <= known
+    assert {name for presets in templates.PRESETS.values() for name in presets} <= known

@@ -107,7 +107,7 @@ def test_cmdlets_have_the_parameters_they_are_given(source: str) -> None:
         if re.match(r"\w+-(Mg|Man|Mail|Serv)", name) and name not in own
     ]
 
-    assert microsoft
+    assert microsoft or source == "README.md"  # which only calls the script
     for name, given in microsoft:
         known = {each.lower() for each in PARAMETERS[name]} | COMMON
         assert {each.lower() for each in given} <= known, name

@@ -13,7 +13,6 @@ import pytest
 from smtp_oauth_relay import __version__, cli
 from smtp_oauth_relay.commands import exits
 from smtp_oauth_relay.settings import Settings
-from tests import coming
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/smtp_oauth_relay"
@@ -41,7 +40,7 @@ OF_OTHER_PROGRAMS = {
     *("SSLV3_ALERT_CERTIFICATE_EXPIRED", "TLSV1_ALERT_UNKNOWN_CA"),
     *("VERIFY_X509_STRICT", "PIPX_HOME", "PIPX_BIN_DIR"),
     *("RELAY_NAME", "ACME_EMAIL"),  # of deploy/compose.yaml
-    *("CAP_NET_BIND_SERVICE", "RENEWED_LINEAGE", "SASL_README"),  # systemd, certbot, Postfix
+    *("CAP_NET_BIND_SERVICE", "SASL_README"),  # systemd, Postfix
     *("RELAY_SECRET", "SMTP_ADDR", "SMTP_PORT"),  # the recipes for WordPress and Gitea
     *("FUZZ_LINES", "FUZZ_SEED"),
     "TLS1_2",  # az's word
@@ -106,8 +105,20 @@ def test_links_to_others_are_well_formed(page: str) -> None:
 
     outside = [link for link in links if re.match(r"[a-z]+:", link)]
 
-    form = r"https?://(?!localhost|\d+\.\d)[\w-]+(\.[\w-]+)+(/[\w./~%@!$&'*+,;=:-]*)?(\?[^\s#]+)?(#[\w./%-]+)?"
+    host = r"(?!localhost|\d+\.\d)[\w-]+(\.[\w-]+)+"
+    form = rf"https?://{host}(/[\w./~%@!$&'*+,;=:-]*)?(\?[^\s#]+)?(#[\w./%-]+)?"
     assert [link for link in outside if not re.fullmatch(form, link)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_of_ours_that_others_fetch_exist(page: str) -> None:
+    """The portal shows an empty form where the template is missing; GitHub says 404."""
+    ours = re.escape(PROJECT["project"]["urls"]["Homepage"].removeprefix("https://github.com/"))
+    text = unquote(PAGES[page])
+    raw = re.findall(rf"raw\.githubusercontent\.com/{ours}/main/([\w./-]+?\.json)", text)
+    seen = re.findall(rf"github\.com/{ours}/(?:blob|tree)/main/([\w./-]+\w)", text)
+
+    assert [path for path in (*raw, *seen) if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -146,7 +157,7 @@ def test_variables_are_settings(page: str) -> None:
 
     unknown = {name for name in named if name.removesuffix("_FILE") not in settings}
 
-    assert unknown - OF_OTHER_PROGRAMS - PLACEHOLDERS - coming.SETTINGS - EXIT_STATUSES == set()
+    assert unknown - OF_OTHER_PROGRAMS - PLACEHOLDERS - EXIT_STATUSES == set()
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -22,6 +22,15 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(LISTED) == expected
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    """The README is where people begin; what it does not name nobody reads."""
+    linked = set(re.findall(r"\]\(docs/([\w./-]+)\)", (ROOT / "README.md").read_text("utf-8")))
+    beside = {"index.md"} | {page for page in LISTED if page.startswith("clients/")}
+
+    assert sorted(set(LISTED) - linked - beside) == []
+    assert "images/sequenceDiagram.svg" in linked
+
+
 def test_the_sections_are_those_that_readers_know() -> None:
     """Bookmarks of the mind: the order stays."""
     assert [name for entry in SITE["nav"] for name in entry] == [

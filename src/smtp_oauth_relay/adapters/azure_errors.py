@@ -81,11 +81,6 @@ def problem_of(error: AzureError, resource: Resource) -> AzureUnavailable:
     return AzureUnavailable(f"{resource.name} cannot be asked: {type(error).__name__}")
 
 
-def status_of(error: AzureError) -> int | None:
-    """Return the HTTP status of an answer; `None` if there was none."""
-    return error.status_code if isinstance(error, HttpResponseError) else None
-
-
 def code_of(error: HttpResponseError) -> str:
     """Return the most exact code in an answer; empty if there is none."""
     inner = getattr(error.error, "innererror", None)

@@ -20,6 +20,7 @@ from smtp_oauth_relay.adapters.dkim_rows import TableKeys
 from smtp_oauth_relay.adapters.outbound import Outbound
 from smtp_oauth_relay.adapters.renewal import CertificateSource, Renewal
 from smtp_oauth_relay.adapters.tls import empty_context, server_context
+from smtp_oauth_relay.advice.azure import TABLE_EMPTY
 from smtp_oauth_relay.errors import AzureMisconfigured, AzureUnavailable, SettingsError, StartFailed
 from smtp_oauth_relay.settings import Settings
 
@@ -142,7 +143,7 @@ async def _directory(settings: Settings, table: "Table") -> TableDirectory:
     )
     try:
         if not await directory.check() and directory.is_allow_list:
-            logs.event(logger, logging.WARNING, "table.empty", table=table.status.name)
+            logs.event(logger, logging.WARNING, "table.empty", cure=TABLE_EMPTY.cure)
     except AzureMisconfigured:
         raise
     except AzureUnavailable:

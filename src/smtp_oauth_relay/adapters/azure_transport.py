@@ -32,10 +32,8 @@ class _Adapter(HTTPAdapter):
         )
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
-        for known in self._outbound.proxies.values():
-            if known.url == proxy.rstrip("/"):
-                return known.headers
-        return {}
+        headers = {known.url: known.headers for known in self._outbound.proxies.values()}
+        return headers[proxy.rstrip("/")]
 
     def cert_verify(self, conn: Any, url: str, verify: object, cert: object) -> None:
         """Verify by the context alone; the usual way adds certifi's certificates to it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.remembered import Remembered
+from smtp_oauth_relay.advice.azure import SECRET_ENDS
 from smtp_oauth_relay.errors import (
     AzureUnavailable,
     CredentialsRefused,
@@ -192,8 +193,9 @@ class TableDirectory:
                     row=each.row,
                     tenant=each.tenant,
                     application=each.client,
-                    on=each.expires.isoformat(),
+                    secret_expires=each.expires,
                     days=each.days,
+                    cure=SECRET_ENDS.cure,
                 )
 
 

@@ -34,7 +34,7 @@ _PINNED = {
     "mail": logging.ERROR,  # aiosmtpd: at DEBUG whole mails, at WARNING a line for each login
     "aiohttp": logging.WARNING,
     "asyncio": logging.WARNING,
-    "azure": logging.WARNING,  # at DEBUG the Authorization field
+    "azure": logging.ERROR,  # at DEBUG the Authorization field, at WARNING what the errors say, too
     "charset_normalizer": logging.WARNING,
     "h2": logging.WARNING,
     "hpack": logging.WARNING,  # at DEBUG the bearer token

@@ -5,9 +5,10 @@ import logging
 import ssl
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.advice import azure as advice
 from smtp_oauth_relay.certificate import CertificateFacts
 from smtp_oauth_relay.errors import AzureUnavailable, SettingsError
 
@@ -110,7 +111,8 @@ class Renewal:
         before = self.status
         self.status = replace(before, looked_at=now, problem=problem)
         if problem and problem != before.problem:
-            logs.event(logger, logging.ERROR, "certificate.not_renewed", cause=problem)
+            cure = advice.CERTIFICATE_NOT_RENEWED.cure
+            logs.event(logger, logging.ERROR, "certificate.not_renewed", cause=problem, cure=cure)
         if loaded is not None:
             self._serve(loaded, now)
         self._tell_of_the_end(now)
@@ -119,7 +121,14 @@ class Renewal:
         self._current = loaded.context
         self.status = CertificateStatus(loaded.facts, now, now)
         self._told_at = datetime.min.replace(tzinfo=UTC)
-        logs.event(logger, logging.INFO, "certificate.renewed", **_fields(loaded.facts))
+        logs.event(
+            logger,
+            logging.INFO,
+            "certificate.renewed",
+            names=list(loaded.facts.names),
+            not_after=loaded.facts.not_after.isoformat(),
+            version=loaded.facts.version or None,
+        )
 
     def _choose(self, tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         tls.context = self._current
@@ -135,14 +144,9 @@ class Renewal:
             logging.WARNING if days > ALARM_DAYS else logging.ERROR,
             "certificate.expired" if facts.has_expired(now) else "certificate.expires",
             days=days,
-            **_fields(facts),
+            names=list(facts.names),
+            not_after=facts.not_after.isoformat(),
+            version=facts.version or None,
+            renewal=facts.renewal or None,
+            cure=advice.CERTIFICATE_ENDS.cure,
         )
-
-
-def _fields(facts: CertificateFacts) -> dict[str, Any]:
-    return {
-        "names": list(facts.names),
-        "not_after": f"{facts.not_after:%Y-%m-%dT%H:%M:%SZ}",
-        "version": facts.version or None,
-        "renewal": facts.renewal or None,
-    }

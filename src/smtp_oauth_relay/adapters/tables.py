@@ -12,6 +12,7 @@ from azure.core.credentials import AzureSasCredential
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
+from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.azure import Azure
 from smtp_oauth_relay.adapters.azure_errors import Resource, code_of
@@ -150,9 +151,10 @@ class Table:
         answered_at = before.answered_at if problem else now
         self.status = TableStatus(before.name, answered_at, problem)
         if problem and problem != before.problem:
-            logs.event(logger, logging.ERROR, "table.unavailable", cause=problem)
+            cure = advice.cure_for_cause(problem)
+            logs.event(logger, logging.ERROR, "table.unavailable", cause=problem, cure=cure)
         elif before.problem and not problem:
-            logs.event(logger, logging.INFO, "table.available", table=before.name)
+            logs.event(logger, logging.INFO, "table.available")
 
 
 def _client(azure: Azure, address: TableAddress) -> TableClient:

@@ -4,6 +4,46 @@ from smtp_oauth_relay import errors
 from smtp_oauth_relay.advice.rows import Advice
 from smtp_oauth_relay.replies import AUTH_REFUSED, AUTH_UNAVAILABLE, SIGNING_UNAVAILABLE
 
+TABLE_EMPTY = Advice(
+    name="table-empty",
+    cause="AZURE_TABLES_FORCE_USAGE is on, and the Table has no row: nobody can log in.",
+    cure="Write rows with smtp-oauth-relay lookup add, or look whether"
+    " AZURE_TABLES_PARTITION_KEY is that of the rows.",
+    events=("table.empty",),
+)
+
+SECRET_ENDS = Advice(
+    name="secret-ends",
+    cause="A row of the look-up Table says that the client secret of its device ends soon.",
+    cure="Create a new client secret in Entra ID, type it into the device, and note its end"
+    " with smtp-oauth-relay lookup add --secret-expires.",
+    events=("secret.expires",),
+)
+
+CERTIFICATE_NOT_RENEWED = Advice(
+    name="certificate-not-renewed",
+    cause="There is a new certificate, but it cannot be used, or nobody can say whether there"
+    " is one. The old one goes on serving.",
+    cure="Correct what the cause names before the old one ends. docs/key-vault.md says what the"
+    " relay needs of a certificate.",
+    says=(
+        "OpenSSL cannot use the certificate",
+        "cannot be used in version",
+        "the relay needs one that is exportable",
+        "az keyvault certificate set-attributes",
+        "the new certificate has expired",
+    ),
+    events=("certificate.not_renewed",),
+)
+
+CERTIFICATE_ENDS = Advice(
+    name="certificate-ends",
+    cause="The relay's certificate has expired, or will within 30 days.",
+    cure="Renew it: put the new one with its intermediates, and its key, in the place of the"
+    " old, or make a new version in Key Vault. The relay takes it without a restart.",
+    events=("certificate.expires", "certificate.expired"),
+)
+
 ROWS: tuple[Advice, ...] = (
     Advice(
         name="look-up-unknown",
@@ -91,42 +131,10 @@ ROWS: tuple[Advice, ...] = (
         errors=(errors.AzureUnavailable,),
         events=("table.unavailable",),
     ),
-    Advice(
-        name="table-empty",
-        cause="AZURE_TABLES_FORCE_USAGE is on, and the Table has no row: nobody can log in.",
-        cure="Write rows with smtp-oauth-relay lookup add, or look whether"
-        " AZURE_TABLES_PARTITION_KEY is that of the rows.",
-        events=("table.empty",),
-    ),
-    Advice(
-        name="secret-ends",
-        cause="A row of the look-up Table says that the client secret of its device ends soon.",
-        cure="Create a new client secret in Entra ID, type it into the device, and note its end"
-        " with smtp-oauth-relay lookup add --secret-expires.",
-        events=("secret.expires",),
-    ),
-    Advice(
-        name="certificate-not-renewed",
-        cause="There is a new certificate, but it cannot be used, or nobody can say whether there"
-        " is one. The old one goes on serving.",
-        cure="Correct what the cause names before the old one ends. docs/key-vault.md says what the"
-        " relay needs of a certificate.",
-        says=(
-            "OpenSSL cannot use the certificate",
-            "cannot be used in version",
-            "the relay needs one that is exportable",
-            "az keyvault certificate set-attributes",
-            "the new certificate has expired",
-        ),
-        events=("certificate.not_renewed",),
-    ),
-    Advice(
-        name="certificate-ends",
-        cause="The relay's certificate has expired, or will within 30 days.",
-        cure="Renew it: put the new one with its intermediates, and its key, in the place of the"
-        " old, or make a new version in Key Vault. The relay takes it without a restart.",
-        events=("certificate.expires", "certificate.expired"),
-    ),
+    TABLE_EMPTY,
+    SECRET_ENDS,
+    CERTIFICATE_NOT_RENEWED,
+    CERTIFICATE_ENDS,
     Advice(
         name="certificate-secret-alone",
         cause="The relay's identity may read the secret behind the certificate, but not the"

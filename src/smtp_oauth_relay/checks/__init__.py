@@ -3,5 +3,6 @@
 examination    which checks there are, in which order
 network        Entra ID and Graph: DNS, proxy, TLS, the clock
 certificate    the relay's own: key, chain, expiry     ports     free, or a relay's own
-sign_in        token, its roles                        sending   one real mail
+azure          Key Vault, the look-up Table            sign_in   who, token, its roles
+sending        one real mail
 """

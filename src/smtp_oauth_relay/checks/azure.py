@@ -1,6 +1,7 @@
 """Key Vault and the look-up Table, read as the relay reads them."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 from smtp_oauth_relay import advice
@@ -39,6 +40,28 @@ async def examine(
         await azure.aclose()
 
 
+@asynccontextmanager
+async def rows(settings: Settings, outbound: Outbound) -> AsyncIterator[TableDirectory]:
+    """Hold the rows of the look-up Table, which the settings must name."""
+    azure = Azure(outbound, settings.azure_authority_host)
+    assert settings.table is not None  # noqa: S101 - who asks has looked
+    directory = _rows(settings, Table(azure, settings.table))
+    try:
+        yield directory
+    finally:
+        await directory.aclose()
+        await azure.aclose()
+
+
+def _rows(settings: Settings, table: Table) -> TableDirectory:
+    return TableDirectory(
+        table,
+        settings.azure_tables_partition_key,
+        fresh_s=settings.azure_tables_cache_ttl,
+        is_allow_list=settings.azure_tables_force_usage,
+    )
+
+
 async def _certificate(
     settings: Settings, outbound: Outbound, azure: Azure, now: Callable[[], datetime]
 ) -> AsyncIterator[Finding]:
@@ -59,12 +82,7 @@ async def _certificate(
 
 
 async def _table(settings: Settings, table: Table) -> AsyncIterator[Finding]:
-    directory = TableDirectory(
-        table,
-        settings.azure_tables_partition_key,
-        fresh_s=settings.azure_tables_cache_ttl,
-        is_allow_list=settings.azure_tables_force_usage,
-    )
+    directory = _rows(settings, table)
     try:
         count = await directory.check()
     except AzureUnavailable as error:

@@ -133,9 +133,10 @@ async def _login(settings: Settings, outbound: Outbound, asked: Asked) -> AsyncI
         settings, outbound, asked.user_name, asked.password, login
     ):
         yield finding
-    if asked.recipient and login.token is not None:
+    if asked.recipient and login.principal is not None and login.token is not None:
+        sender = login.principal.from_email or asked.sender
         async for finding in sending.examine(
-            settings, outbound, login.token, asked.sender, asked.recipient
+            settings, outbound, login.token, sender, asked.recipient
         ):
             yield finding
 

@@ -1,6 +1,7 @@
 """A login: who it names, whether Entra ID gives it a token, and what the token allows."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from smtp_oauth_relay import advice
@@ -8,8 +9,8 @@ from smtp_oauth_relay.adapters.entra import EntraTokenSource
 from smtp_oauth_relay.adapters.outbound import Outbound
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.findings import Finding, fail, ok, warn
-from smtp_oauth_relay.login import parse_user_name
 from smtp_oauth_relay.model import BearerToken, Principal, Secret
+from smtp_oauth_relay.relay import Directory, identify
 from smtp_oauth_relay.settings import Settings
 from smtp_oauth_relay.token_claims import roles_of
 
@@ -48,13 +49,14 @@ async def examine(
         login: is told what came of it.
     """
     try:
-        tenant, client = parse_user_name(user_name, settings.username_delimiter)
-    except CredentialsRefused as error:
+        async with _directory(settings, outbound) as directory:
+            principal = await identify(user_name, password, settings.username_delimiter, directory)
+    except (CredentialsRefused, SignInUnavailable) as error:
         yield fail(CHECK, error.reason, advice.cure_for(error))
         return
-    login.principal = Principal(tenant, client, password)
-    yield ok(CHECK, f"the user name stands for tenant {tenant}, application {client}")
-    for finding in _allowed(settings, login.principal):
+    login.principal = principal
+    yield _who(principal)
+    for finding in _allowed(settings, principal):
         yield finding
     tokens = EntraTokenSource(
         settings.azure_authority_host,
@@ -63,7 +65,7 @@ async def examine(
         timeout_s=settings.entra_http_timeout,
     )
     try:
-        login.token = await tokens.token(login.principal)
+        login.token = await tokens.token(principal)
     except (CredentialsRefused, SignInUnavailable) as error:
         yield fail(CHECK, error.reason, advice.cure_for(error))
         return
@@ -72,6 +74,27 @@ async def examine(
     yield ok(CHECK, "Entra ID knows the application, and the secret is right")
     for finding in roles(roles_of(login.token), is_uploading=settings.large_messages == "upload"):
         yield finding
+
+
+@asynccontextmanager
+async def _directory(settings: Settings, outbound: Outbound) -> AsyncIterator[Directory | None]:
+    """Hold the rows of the look-up Table, if the settings name one."""
+    if settings.table is None:
+        yield None
+        return
+    from smtp_oauth_relay.checks import azure
+
+    async with azure.rows(settings, outbound) as directory:
+        yield directory
+
+
+def _who(principal: Principal) -> Finding:
+    text = f"the user name stands for tenant {principal.tenant}, application {principal.client}"
+    if principal.row is not None:
+        text += f", by the row {principal.row.id}"
+    if principal.from_email:
+        text += f"; all its mail is from {principal.from_email}"
+    return ok(CHECK, text)
 
 
 def _allowed(settings: Settings, principal: Principal) -> Iterator[Finding]:
