@@ -18,7 +18,7 @@ RATE = 400
 
 GROUPS = [
     ("TLS handshakes with devices", r"do_handshake"),
-    ("the measuring itself", r"\(benchmarks/"),
+    ("the measuring itself", r"watch \(benchmarks/"),
     ("POST to Graph: aiohttp, httpx", r"aiohttp|httpx|yarl|multidict|adapters/(graph|outbound)"),
     (
         "composing the message",
