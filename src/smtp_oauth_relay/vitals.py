@@ -9,7 +9,7 @@ from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
 
 _CURES = {row.name: row.cure for row in ADVICE}
 
-CERTIFICATE_WARNING = timedelta(days=21)
+CERTIFICATE_WARNING = timedelta(days=30)
 """A renewal that should have come 30 days before the end has failed for more than a week."""
 
 SECRET_WARNING = timedelta(days=30)
