@@ -32,10 +32,13 @@ async def findings(stand_in: StandIn, **changes: str) -> list[Finding]:
 
 
 async def test_what_is_in_order(stand_in: StandIn, rows: Rows) -> None:
-    """And a secret that ends soon."""
+    """And a secret that ends soon, one that has ended, and one that will not for long."""
     soon = datetime.now(UTC).date() + timedelta(days=5)
     names = {"tenant_id": CONTOSO.tenant, "client_id": CONTOSO.client}
+    over, later = soon - timedelta(days=9), soon + timedelta(days=300)
     rows.put("printer1", **names, secret_expires=str(soon))
+    rows.put("printer2", **names, secret_expires=str(over))
+    rows.put("printer3", **names, secret_expires=str(later))
     version = version_of(CA.issue_cert("relay.example"))
 
     async with KeyVault(stand_in, versions=[version]) as vault:
@@ -46,8 +49,10 @@ async def test_what_is_in_order(stand_in: StandIn, rows: Rows) -> None:
     assert (
         f"OK key-vault: version {version.id}, EC secp256r1; Key Vault renews it by itself" in lines
     )
-    assert f"OK table: Table {rows.name} at {rows.azurite.endpoint}: 1 rows in user" in lines
+    assert f"OK table: Table {rows.name} at {rows.azurite.endpoint}: 3 rows in user" in lines
     assert f"WARN table: the client secret of printer1 ends on {soon}: 5 days" in lines
+    assert f"FAIL table: the client secret of printer2 has expired on {over}" in lines
+    assert not any("printer3" in line for line in lines)
     assert "OK dkim: keys come from rows of the Table alone" in lines
 
 

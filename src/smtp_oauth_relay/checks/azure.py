@@ -6,7 +6,7 @@ from datetime import datetime
 
 from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters.azure import Azure
-from smtp_oauth_relay.adapters.directory import WARN_DAYS, TableDirectory
+from smtp_oauth_relay.adapters.directory import WARN_DAYS, SecretExpiry, TableDirectory
 from smtp_oauth_relay.adapters.outbound import Outbound
 from smtp_oauth_relay.adapters.tables import Table
 from smtp_oauth_relay.adapters.tls import empty_context
@@ -92,9 +92,16 @@ async def _table(settings: Settings, table: Table) -> AsyncIterator[Finding]:
         "table", f"{table.status.name[4:]}: {count} rows in {settings.azure_tables_partition_key}"
     )
     for each in directory.expiries:
-        if each.days <= WARN_DAYS:
-            yield warn(
-                "table",
-                f"the client secret of {each.row} ends on {each.expires}: {each.days} days",
-                advice.about_event("secret.expires").cure,  # type: ignore[union-attr]
-            )
+        if finding := _secret(each):
+            yield finding
+
+
+def _secret(end: SecretExpiry) -> Finding | None:
+    row = advice.about_event("secret.expires")
+    cure = row.cure if row else ""
+    if end.days < 0:
+        return fail("table", f"the client secret of {end.row} has expired on {end.expires}", cure)
+    if end.days <= WARN_DAYS:
+        text = f"the client secret of {end.row} ends on {end.expires}: {end.days} days"
+        return warn("table", text, cure)
+    return None
