@@ -105,6 +105,8 @@ def capacity(found: Findings) -> str:
 
 def stops(found: Findings) -> str:
     """Return the sentence on the longest stop of the loop."""
+    if not found.stops_ms:
+        return ""
     name, (wall, own) = max(found.stops_ms.items(), key=lambda each: each[1][1])
     return (
         f"The longest time that the relay's loop worked without a pause: {own:.0f} ms "

@@ -227,6 +227,7 @@ def _peak(
     server: Bench, count: int, octets: int, weights: dict[str, float], kind: str
 ) -> tuple[Result, float, ssl.SSLContext]:
     trust = trust_of(server.ca_file)
+    run(devices(server.port, trust, count=1, mails=1, octets=4000))  # a token
     before = server.server.used().rss_kib
     result = run(devices(server.port, trust, count=count, mails=1, octets=octets))
     weights[kind] = (server.server.used().peak_kib - before) / count
