@@ -101,7 +101,7 @@ def test_make_sandbox_listens_where_it_is_told() -> None:
     root = Path(smtp_oauth_relay.__file__).parents[2]
 
     told = subprocess.run(
-        ["make", "--dry-run", "sandbox", "LISTEN=0.0.0.0:2525"],
+        ["make", "--dry-run", "--no-print-directory", "sandbox", "LISTEN=0.0.0.0:2525"],
         cwd=root,
         stdout=subprocess.PIPE,
         text=True,
