@@ -1,14 +1,17 @@
 """`check` reads Key Vault and the Table as the relay does, and says what will stop it."""
 
+import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
+from aiohttp import web
 
 from smtp_oauth_relay.checks.examination import Asked, examine
 from smtp_oauth_relay.findings import Finding
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.sandbox import StandIn
+from smtp_oauth_relay.sandbox.listener import Listener
 from tests.azure.conftest import Rows
 from tests.azure.key_vault import KeyVault, version_of
 from tests.canary import SECRET
@@ -67,6 +70,49 @@ async def test_what_is_not(stand_in: StandIn, rows: Rows) -> None:
         ("table", "FAIL"),
     ]
     assert all("does not exist: " in each.text and each.cure for each in found)
+
+
+async def test_a_vault_whose_role_is_missing(stand_in: StandIn) -> None:
+    """The first mistake of most; the command that cures it can be copied."""
+    async with KeyVault(stand_in, versions=[version_of(CA.issue_cert("relay.example"))]) as vault:
+        vault.refusals.update(certificates="ForbiddenByRbac", secrets="ForbiddenByRbac")
+        (found,) = await findings(stand_in, **vault.settings())
+
+    assert (found.check, str(found.state)) == ("certificate", "FAIL")
+    assert "lacks a role" in found.text
+    assert '--role "Key Vault Certificate User"' in found.text
+    assert found.cure
+
+
+async def test_a_table_whose_role_is_missing(stand_in: StandIn) -> None:
+    """Azurite grants everything, so the refusal is one as Azure words it."""
+    leaf = stand_in.certificates.issue(("127.0.0.1",))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(leaf.cert_file, leaf.key_file)
+    listener = Listener(refuse_for_the_role, tls, lambda: False)
+    listener.start()
+    try:
+        url = f"https://127.0.0.1:{listener.port}/account/users"
+        off = {"TLS_SOURCE": "off", "REQUIRE_TLS": "false"}
+        *_, found = await findings(stand_in, **off, AZURE_TABLES_URL=url)
+    finally:
+        await listener.close()
+
+    assert (found.check, str(found.state)) == ("table", "FAIL")
+    assert "lacks a role" in found.text
+    assert '--role "Storage Table Data Reader"' in found.text
+    assert found.cure
+
+
+async def refuse_for_the_role(_: web.BaseRequest) -> web.StreamResponse:
+    """Answer as the Table service does to an identity without a role."""
+    code = "AuthorizationPermissionMismatch"
+    message = {"lang": "en-US", "value": "This request is not authorized."}
+    return web.json_response(
+        {"odata.error": {"code": code, "message": message}},
+        status=403,
+        headers={"x-ms-error-code": code},
+    )
 
 
 async def asked(stand_in: StandIn, user_name: str, **changes: str) -> list[Finding]:
