@@ -98,7 +98,7 @@ def test_a_port_that_is_none_is_told(port: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_sandbox_listens_where_it_is_told() -> None:
     """A printer reaches the sandbox without anybody knowing the command behind it."""
-    root = Path(smtp_oauth_relay.__file__).parents[2]
+    root = Path(__file__).parents[2]
 
     told = subprocess.run(
         ["make", "--dry-run", "--no-print-directory", "sandbox", "LISTEN=0.0.0.0:2525"],
