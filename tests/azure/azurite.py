@@ -2,7 +2,6 @@
 
 import base64
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -11,11 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from azure.data.tables import TableServiceClient
 
 from smtp_oauth_relay.sandbox.certificates import CertificateAuthority
 from tests.patience import PATIENCE_S
+from tests.tools import needs
 
 ACCOUNT = "contoso"
 KEY = base64.b64encode(b"a key that is nowhere else").decode()
@@ -59,12 +58,7 @@ class Azurite:
 def program() -> str:
     """Return Azurite's program; skip without it, but not where everything must be tested."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *map(str, FOLDERS)])
-    found = shutil.which(PROGRAM, path=path)
-    if not found and os.environ.get("CI") == "true":
-        pytest.fail(f"Azurite is not installed: {HOW}")
-    if not found:
-        pytest.skip(f"Azurite is not installed: {HOW}")
-    return found
+    return needs(PROGRAM, path, HOW)
 
 
 def free_port() -> int:

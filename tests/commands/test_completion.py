@@ -1,7 +1,5 @@
 """The Tab key, in real shells."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from smtp_oauth_relay.cli import main
 from smtp_oauth_relay.commands.completion import SHELLS
 from tests.patience import PATIENCE_S
+from tests.tools import needs
 
 BASH = """
 source {script}
@@ -41,11 +40,8 @@ def script(
 
 def shell(name: str, *arguments: str) -> list[str]:
     """Return the lines that a shell prints; skip if there is no such shell here."""
-    program = shutil.which(name)
-    if program is None and os.environ.get("CI") != "true":
-        pytest.skip(f"{name} is not installed")
     ended = subprocess.run(
-        [program or name, *arguments],
+        [needs(name), *arguments],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

@@ -1,8 +1,6 @@
 """The Kubernetes manifests, built by kustomize and held strictly to Kubernetes' own schemas."""
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ import yaml
 
 from smtp_oauth_relay.configuration import load
 from smtp_oauth_relay.settings import Settings
+from tests.tools import needs
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 BUILDS = ("base", *sorted(f"overlays/{path.name}" for path in (FOLDER / "overlays").iterdir()))
@@ -24,12 +23,11 @@ KUBERNETES = ("1.31", "1.37")  # the oldest and the newest that the manifests ar
 
 def built(build: str) -> list[dict[str, Any]]:
     """Return the manifests that kustomize makes of a folder."""
-    if shutil.which("kubectl") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("kubectl is not installed")
-        pytest.skip("kubectl is not installed")
     done = subprocess.run(
-        ["kubectl", "kustomize", str(FOLDER / build)], capture_output=True, text=True, check=False
+        [needs("kubectl"), "kustomize", str(FOLDER / build)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

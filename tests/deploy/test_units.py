@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import yaml
 from scripts import templates
 from smtp_oauth_relay.configuration import load
 from smtp_oauth_relay.settings import Settings
+from tests.tools import needs
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -26,12 +26,7 @@ def seconds(text: str) -> float:
 
 @pytest.fixture(name="analyze")
 def _analyze() -> str:
-    found = shutil.which("systemd-analyze")
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail("systemd-analyze is not installed")
-    if found is None:
-        pytest.skip("systemd-analyze is not installed")
-    return found
+    return needs("systemd-analyze")
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)

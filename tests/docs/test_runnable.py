@@ -20,6 +20,7 @@ import pytest
 from smtp_oauth_relay.sandbox import applicant
 from tests.patience import PATIENCE_S
 from tests.processes import environ_of, program
+from tests.tools import cannot_run
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -202,12 +203,8 @@ def need(block: Block) -> None:
     missing = [str(path) for path in libraries if not path.exists()]
     if block.needs and shutil.which(block.needs) is None:
         missing.append(block.needs)
-    if not missing:
-        return
-    reason = f"{', '.join(missing)} is not installed"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if missing:
+        cannot_run(f"{', '.join(missing)} is not installed")
 
 
 @pytest.mark.parametrize("block", BLOCKS)

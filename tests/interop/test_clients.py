@@ -1,9 +1,7 @@
 """The mail clients that people try first, with the very commands that the sandbox prints."""
 
 import asyncio
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from smtp_oauth_relay.sandbox import applicant
 from tests.patience import PATIENCE_S
 from tests.processes import Program, environ_of, program
 from tests.serving import as_sent
+from tests.tools import needs
 
 pytestmark = pytest.mark.clients
 
@@ -43,15 +42,6 @@ ARRIVING = (
     .encode()
 )
 """The one thing that is put into other words is the raw umlaut in the header section."""
-
-
-def need(client: str) -> None:
-    """Skip the test if a client is not installed; where CI runs, it must be."""
-    if shutil.which(client) is None:
-        missing = f"{client} is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
 
 
 @dataclass(frozen=True)
@@ -142,7 +132,7 @@ async def test_every_printed_command_is_known(sandbox: Sandbox) -> None:
 )
 async def test_a_printed_command(sandbox: Sandbox, client: str, option: str) -> None:
     """What a newcomer copies works at once, and the words arrive as they were typed."""
-    need("python3" if client == "python" else client)
+    needs("python3" if client == "python" else client)
 
     await shell(sandbox.commands[client] + option)
 
@@ -166,7 +156,7 @@ async def test_the_printed_test_mail(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
 async def test_swaks(sandbox: Sandbox, mechanism: str) -> None:
     """The administrators' own tool, by both mechanisms; what it says it sent is what arrives."""
-    need("swaks")
+    needs("swaks")
     command = sandbox.commands["swaks"]
     assert "--auth PLAIN" in command
 
@@ -181,7 +171,7 @@ async def test_swaks(sandbox: Sandbox, mechanism: str) -> None:
 @pytest.mark.parametrize("option", ["", "--crlf"], ids=["bare LF", "CRLF"])
 async def test_a_file_by_curl(sandbox: Sandbox, option: str, tmp_path: Path) -> None:
     """Dots, umlauts, long lines and folded fields of a file survive."""
-    need("curl")
+    needs("curl")
     file = tmp_path / "message.txt"
     file.write_text(MESSAGE)
 
@@ -196,7 +186,7 @@ async def test_a_file_by_curl(sandbox: Sandbox, option: str, tmp_path: Path) -> 
 
 async def test_a_file_by_swaks(sandbox: Sandbox, tmp_path: Path) -> None:
     """The same by the other tool, whose own lines end with CRLF."""
-    need("swaks")
+    needs("swaks")
     file = tmp_path / "message.txt"
     file.write_text(MESSAGE)
 
@@ -210,7 +200,7 @@ async def test_a_file_by_swaks(sandbox: Sandbox, tmp_path: Path) -> None:
 
 async def test_a_file_by_msmtp(sandbox: Sandbox) -> None:
     """The usual sendmail of small machines."""
-    need("msmtp")
+    needs("msmtp")
 
     await shell(
         f"msmtp --file=/dev/null --host=localhost --port={sandbox.port} --tls=on"

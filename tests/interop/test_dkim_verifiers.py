@@ -7,7 +7,6 @@ import base64
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from smtp_oauth_relay.message import Rules, compose
 from smtp_oauth_relay.model import Envelope, Origin, Principal, Secret, Submission
 from smtp_oauth_relay.signing import Signer, SigningKey, load_signing_key, signature_field
 from smtp_oauth_relay.signing_names import Canonicalization, field_list
+from tests.tools import needs
 
 pytestmark = pytest.mark.clients
 
@@ -56,12 +56,7 @@ MESSAGES = {
 def opendkim() -> str:
     """Return the program; skip without it, but not where everything must be tested."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
-    found = shutil.which("opendkim", path=path)
-    if not found and os.environ.get("CI") == "true":
-        pytest.fail("opendkim is not installed: apt-get install opendkim")
-    if not found:
-        pytest.skip("opendkim is not installed")
-    return found
+    return needs("opendkim", path, "apt-get install opendkim")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """What sslyze, which administrators scan their servers with, finds in the relay's TLS."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.threaded import ThreadedRelay
+from tests.tools import needs
 
 pytestmark = pytest.mark.scan
 
@@ -25,12 +24,7 @@ NEW = ("tls_1_2", "tls_1_3")
 def scanner() -> str:
     """Return where sslyze is: `make test-all` has an environment of its own for it."""
     beside = Path(sys.prefix) / "scanner/bin/sslyze"
-    found = str(beside) if beside.exists() else shutil.which("sslyze")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("sslyze is missing: make .venv/.scanner")
-        pytest.skip("sslyze is not installed: make .venv/.scanner")
-    return found
+    return str(beside) if beside.exists() else needs("sslyze", how="make .venv/.scanner")
 
 
 def scan(port: int, folder: Path, *options: str) -> dict[str, Any]:
