@@ -2,11 +2,14 @@
 
 import asyncio
 import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
 from smtp_oauth_relay.sandbox import StandIn
 from tests.patience import until
-from tests.serving import serving
+from tests.serving import MAIL, MAILBOX, RECIPIENT, Served, serving
 
 
 async def test_a_broken_handshake_leaves_nothing_behind(stand_in: StandIn) -> None:
@@ -23,6 +26,34 @@ async def test_a_broken_handshake_leaves_nothing_behind(stand_in: StandIn) -> No
             await writer.wait_closed()
 
         await until(lambda: _sessions() == 0, "every session is forgotten")
+
+
+async def test_a_session_goes_without_the_garbage_collector(relay: Served) -> None:
+    """Its secret and its buffers are gone when it is, not when somebody clears up."""
+    with _nobody_clearing_up():
+        async with relay.logged_in() as dialogue:
+            session = _the_session()
+            answer = await dialogue.submit(MAIL, MAILBOX, RECIPIENT)
+            assert answer.short == "250 2.0.0"
+            await dialogue.send("QUIT")
+            await dialogue.expect("221 ")
+
+        await until(lambda: session() is None, "the session is gone")
+
+
+@contextmanager
+def _nobody_clearing_up() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _the_session() -> "weakref.ref[RelaySMTP]":
+    (session,) = (each for each in gc.get_objects() if isinstance(each, RelaySMTP))
+    return weakref.ref(session)
 
 
 def _sessions() -> int:
