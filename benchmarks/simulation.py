@@ -24,11 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.drawing import bars, lines
-from smtp_oauth_relay.courier import Courier
+from smtp_oauth_relay.delivery.courier import Courier
+from smtp_oauth_relay.delivery.outcome import Effort
+from smtp_oauth_relay.delivery.pacing import Pacing
 from smtp_oauth_relay.errors import RelayError, Throttled
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Principal, Receipt, Secret
-from smtp_oauth_relay.outcome import Effort
-from smtp_oauth_relay.pacing import Pacing
 from tests import virtual_time
 
 DEVICES = 10_000
@@ -150,7 +150,7 @@ class Morning:
 
     async def _device(self, number: int, mailbox: str, dice: random.Random) -> None:
         await asyncio.sleep(dice.uniform(0, WAKE_WITHIN_S))
-        mail = OutgoingMail(str(number), mailbox, b"")
+        mail = OutgoingMail(str(number), mailbox, b"", b"")
         for tries in range(MAX_TRIES if number % 2 else 1):
             if tries:
                 await asyncio.sleep(RETRY_S * dice.uniform(0.8, 1.2))

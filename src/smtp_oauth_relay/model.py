@@ -1,9 +1,8 @@
 """The values that a message hands on, from the login to Graph's receipt."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
-
-from smtp_oauth_relay.rows import LookupRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +17,33 @@ class Secret:
 
     def __str__(self) -> str:
         return "[secret]"
+
+
+@dataclass(frozen=True, slots=True)
+class LookupRow:
+    """For whom a look-up id stands, as its row in the Table says.
+
+    Attributes:
+        id: the row's key, as it stands in the Table.
+        tenant: tenant id in UUID form, lower case, or a domain name of the tenant.
+        client: application (client) id in UUID form, lower case.
+        from_email: bare `local@domain` that all its mail is from; empty for none.
+        description: what the administrator wrote beside it, one line.
+        secret_expires: the last day of the client secret, if somebody noted it.
+        remark: what is odd about the row, though it can be used; empty for nothing.
+    """
+
+    id: str
+    tenant: str
+    client: str
+    from_email: str = ""
+    description: str = ""
+    secret_expires: date | None = None
+    remark: str = ""
+
+    def days_left(self, today: date) -> int | None:
+        """Return for how many days more the secret works; `None` if nobody noted it."""
+        return None if self.secret_expires is None else (self.secret_expires - today).days
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +166,22 @@ class OutgoingMail:
         submission_id: sent as `client-request-id`.
         mailbox: bare `local@domain` in whose name Graph sends.
         mime: the whole message, CRLF line ends; of a large one the header section alone.
+        fingerprint: SHA-256 of what the client handed over, by which a repetition is known.
         rest: of a large one the empty line and the body, a view of what the client handed over:
             a copy would stop the event loop, and take as much memory again. Else empty.
         repairs: what was set right, in the order of `Repair`.
         author_domain: of the From field, in lower case and A-labels.
         signed_for: the domain in whose name it carries the relay's DKIM signature; empty for none.
-        fingerprint: SHA-256 of what the client handed over, by which a repetition is known.
     """
 
     submission_id: str
     mailbox: str
     mime: bytes = field(repr=False)
+    fingerprint: bytes = field(repr=False)
     rest: bytes | memoryview = field(default=b"", repr=False)
     repairs: tuple[Repair, ...] = ()
     author_domain: str = ""
     signed_for: str = ""
-    fingerprint: bytes = field(default=b"", repr=False)
 
     @property
     def is_large(self) -> bool:

@@ -18,10 +18,10 @@ from urllib.parse import unquote
 import pytest
 import trustme
 
-from smtp_oauth_relay.adapters import graph
-from smtp_oauth_relay.adapters.entra import EntraTokenSource
-from smtp_oauth_relay.adapters.graph import CHUNK_OCTETS, GraphMailSender
-from smtp_oauth_relay.adapters.graph_connections import open_http
+from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
+from smtp_oauth_relay.adapters.graph import send_mail
+from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.send_mail import CHUNK_OCTETS, GraphMailSender
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.errors import (
     AnswerNotUnderstood,
@@ -178,7 +178,7 @@ async def peer_that(
 def mail(octets: int = SMALL, mailbox: str = "printer@contoso.example") -> OutgoingMail:
     """Return a message of a size; its content is no text, so that no octet goes unnoticed."""
     content = (bytes(range(256)) * (octets // 256 + 1))[:octets]
-    return OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", mailbox, content)
+    return OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", mailbox, content, b"")
 
 
 async def accept(connection: Connection) -> None:
@@ -256,7 +256,7 @@ async def test_the_final_url_is_checked_whatever_made_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The HTTP library normalises `..`; a slip in the quoting must not reach another mailbox."""
-    monkeypatch.setattr(graph, "send_path", lambda _: "/v1.0/users/../me/sendMail")
+    monkeypatch.setattr(send_mail, "send_path", lambda _: "/v1.0/users/../me/sendMail")
     async with peer_that(accept, tmp_path) as peer, peer.sender() as sender:
         with pytest.raises(MailboxUnknown):
             await sender.send(mail(), TOKEN)
@@ -642,7 +642,7 @@ CONTOSO = Application(
 )
 PRINCIPAL = Principal(CONTOSO.tenant, CONTOSO.client, Secret(CONTOSO.secret))
 MIME = b"From: printer@contoso.example\r\nTo: a@fabrikam.example\r\n\r\npage 1\r\n"
-PAGE = OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", "printer@contoso.example", MIME)
+PAGE = OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", "printer@contoso.example", MIME, b"")
 
 
 @asynccontextmanager

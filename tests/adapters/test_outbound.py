@@ -11,9 +11,9 @@ import trustme
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from smtp_oauth_relay.adapters.entra import EntraTokenSource
-from smtp_oauth_relay.adapters.graph import GraphMailSender
-from smtp_oauth_relay.adapters.graph_connections import open_http
+from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
+from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.send_mail import GraphMailSender
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.errors import GraphUnreachable, SettingsError, SignInUnavailable
 from smtp_oauth_relay.model import OutgoingMail, Principal, Secret
@@ -27,7 +27,7 @@ CONTOSO = Application(
 )
 PRINCIPAL = Principal(CONTOSO.tenant, CONTOSO.client, Secret(CONTOSO.secret))
 MIME = b"From: printer@contoso.example\r\nTo: a@fabrikam.example\r\n\r\npage 1\r\n"
-PAGE = OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", "printer@contoso.example", MIME)
+PAGE = OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", "printer@contoso.example", MIME, b"")
 GRAPH = "https://graph.microsoft.com"
 
 

@@ -21,8 +21,10 @@ from smtp_oauth_relay.errors import (
     RecipientsDiffer,
     RelayError,
 )
-from smtp_oauth_relay.header import Message, parse_message
-from smtp_oauth_relay.message import Rules, compose, is_light
+from smtp_oauth_relay.message.compose import Rules, compose, is_light
+from smtp_oauth_relay.message.header import Message, parse_message
+from smtp_oauth_relay.message.recipients import HeaderRecipients
+from smtp_oauth_relay.message.sender import SenderMailbox
 from smtp_oauth_relay.model import (
     MAX_REQUEST_OCTETS,
     Envelope,
@@ -33,8 +35,6 @@ from smtp_oauth_relay.model import (
     Secret,
     Submission,
 )
-from smtp_oauth_relay.recipients import HeaderRecipients
-from smtp_oauth_relay.sender import SenderMailbox
 from tests.hostile import HOSTILE, LOOKS_LIKE_A_LIST
 
 CLIENT = "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541"
@@ -85,8 +85,8 @@ def test_a_proper_message_gets_a_trace_field_and_nothing_else() -> None:
         "6826",
         "scanner@x.example",
         TRACE + content,
+        sha256(content).digest(),
         author_domain="x.example",
-        fingerprint=sha256(content).digest(),
     )
 
 

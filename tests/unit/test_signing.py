@@ -19,14 +19,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smtp_oauth_relay.errors import SigningKeyUnusable
-from smtp_oauth_relay.signing import (
+from smtp_oauth_relay.message.signing import (
     Signer,
     SigningKey,
     body_hash,
     load_signing_key,
     signature_field,
 )
-from smtp_oauth_relay.signing_names import Canonicalization, can_sign_for, field_list
+from smtp_oauth_relay.message.signing_names import Canonicalization, can_sign_for, field_list
 
 FIELDS = field_list(
     "from,to,cc,subject,date,reply-to,mime-version,content-type,content-transfer-encoding"
