@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
+import httpx
 import pytest
 import trustme
 
@@ -39,6 +40,7 @@ from smtp_oauth_relay.errors import (
 )
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Principal, Receipt, Secret
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
+from tests.unswept import living, unswept
 
 TOKEN = BearerToken("a-token", expires_at=1e9)
 SMALL, LARGE = 3_000, 2_900_000
@@ -338,6 +340,16 @@ async def test_cookies_do_not_cross_to_the_next_request(tmp_path: Path) -> None:
 
         assert len(peer.heads) == 2
         assert b"cookie" not in peer.heads[1].lower()
+
+
+async def test_an_answer_goes_without_the_garbage_collector(tmp_path: Path) -> None:
+    """Each would keep its request, its headers with the token, and its connection's buffers."""
+    async with peer_that(accept, tmp_path) as peer, peer.sender() as sender:
+        with unswept():
+            await sender.send(mail(), TOKEN)
+
+            assert living(httpx.Response) == 0
+            assert living(httpx.Request) == 0
 
 
 async def test_redirects_are_not_followed(tmp_path: Path) -> None:

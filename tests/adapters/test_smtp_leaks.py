@@ -2,14 +2,12 @@
 
 import asyncio
 import gc
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
 from smtp_oauth_relay.sandbox import StandIn
 from tests.patience import until
-from tests.serving import MAIL, MAILBOX, RECIPIENT, Served, serving
+from tests.serving import Served, serving
+from tests.unswept import living, unswept
 
 
 async def test_a_broken_handshake_leaves_nothing_behind(stand_in: StandIn) -> None:
@@ -30,32 +28,14 @@ async def test_a_broken_handshake_leaves_nothing_behind(stand_in: StandIn) -> No
 
 async def test_a_session_goes_without_the_garbage_collector(relay: Served) -> None:
     """Its secret and its buffers are gone when it is, not when somebody clears up."""
-    with _nobody_clearing_up():
-        async with relay.logged_in() as dialogue:
-            session = _the_session()
-            answer = await dialogue.submit(MAIL, MAILBOX, RECIPIENT)
-            assert answer.short == "250 2.0.0"
-            await dialogue.send("QUIT")
-            await dialogue.expect("221 ")
+    with unswept():
+        answer = await relay.submit()
 
-        await until(lambda: session() is None, "the session is gone")
+        await until(lambda: living(RelaySMTP) == 0, "the session is gone")
 
-
-@contextmanager
-def _nobody_clearing_up() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def _the_session() -> "weakref.ref[RelaySMTP]":
-    (session,) = (each for each in gc.get_objects() if isinstance(each, RelaySMTP))
-    return weakref.ref(session)
+    assert answer.short == "250 2.0.0"
 
 
 def _sessions() -> int:
     gc.collect()
-    return sum(isinstance(each, RelaySMTP) for each in gc.get_objects())
+    return living(RelaySMTP)
