@@ -22,6 +22,7 @@ import trustme
 from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
 from smtp_oauth_relay.adapters.graph import send_mail
 from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.exchange import TrackedBody
 from smtp_oauth_relay.adapters.graph.send_mail import CHUNK_OCTETS, GraphMailSender
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.errors import (
@@ -340,6 +341,24 @@ async def test_cookies_do_not_cross_to_the_next_request(tmp_path: Path) -> None:
 
         assert len(peer.heads) == 2
         assert b"cookie" not in peer.heads[1].lower()
+
+
+async def test_others_have_their_turn_between_the_pieces_of_a_message() -> None:
+    """Nothing would ask them where the system takes all of a large one at once."""
+    loop, turns = asyncio.get_running_loop(), 0
+    seen: list[int] = []
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if len(seen) < 3:
+            loop.call_soon(turn)
+
+    turn()
+    async for _ in TrackedBody([b"one", b"two", b"three"]):
+        seen.append(turns)
+
+    assert seen[0] < seen[1] < seen[2]
 
 
 async def test_an_answer_goes_without_the_garbage_collector(tmp_path: Path) -> None:
