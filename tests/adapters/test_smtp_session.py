@@ -407,8 +407,8 @@ async def test_a_stop_at_the_very_moment_of_a_time_out(
     async with connected(relay.port) as dialogue:
         await dialogue.expect("220 ")
         (waiting,) = [each for each in admission_of(relay)._sessions if isinstance(each, RelaySMTP)]
-        assert waiting._waiting is not None
-        at = waiting._waiting.when()
+        assert waiting._patience._waiting is not None
+        at = waiting._patience._waiting.when()
         assert at is not None
         asyncio.get_running_loop().call_at(at, waiting.stop)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtp_oauth_relay.addresses import check_mailbox
@@ -179,6 +179,7 @@ def test_what_was_written_as_a_list_is_read_as_that_list(
     assert listed_mailboxes(value) == tuple(mailboxes)
 
 
+@example("=?0?Q??=\x80:0@0")
 @given(st.one_of(st.text(), LOOKS_LIKE_A_LIST))
 def test_what_is_written_is_proper_and_names_the_same(value: str) -> None:
     """Nobody is added or lost when a list is set right, and doing it twice changes nothing."""

@@ -13,10 +13,7 @@ from itertools import groupby
 
 from smtp_oauth_relay.addresses import check_mailbox
 from smtp_oauth_relay.errors import AddressMalformed
-from smtp_oauth_relay.message.encoded_words import encoded, safe_encoded_word
-
-MAX_NAME = 300
-"""Characters of a display name that has to be written anew; a longer one is left out."""
+from smtp_oauth_relay.message.encoded_words import IMPROPER_IN_PHRASE, phrase, safe_encoded_word
 
 # Quoted strings, encoded-words and comments are skipped whole, what stands in angle brackets is
 # the address, commas and semicolons separate, and a colon ends a group's name.
@@ -35,9 +32,7 @@ _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
 _BLANKS = " \t\r\n"  # RFC 5322 §2.2.2; Python's own strip and split take many more for blanks
 _WORD = re.compile(rf"[^{_BLANKS}]+")
 _FOLD = re.compile(r"\r\n(?=[ \t])")
-_IMPROPER_IN_PHRASE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f()<>@,;:\\\"\[\]]")
 _IMPROPER_IN_ENCODED_WORD = re.compile(r"[()<>@,;:\\\"\[\]]")  # RFC 2047 §5 (3)
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +196,7 @@ def _is_phrase(tokens: Sequence[str]) -> bool:
     bare = "".join(tokens)
     plain = "".join(token for token in tokens if not token.startswith(('"', "=?")))
     is_begun = not bare.lstrip(_BLANKS).startswith(".")
-    return is_begun and bare.isascii() and not _IMPROPER_IN_PHRASE.search(plain)
+    return is_begun and bare.isascii() and not IMPROPER_IN_PHRASE.search(plain)
 
 
 def _mailbox_of_entry(bare: str, angles: list[str]) -> str:
@@ -266,25 +261,7 @@ def display_name(text: str, *, is_name_only: bool = False) -> str:
         elif kind != "angle":
             found = _WORD.findall(token)
             words += [(False, word) for word in found if keeps_all or "@" not in word]
-    return _phrase(words or comments)
-
-
-def _phrase(words: Iterable[tuple[bool, str]]) -> str:
-    """Return words as a phrase (RFC 5322 §3.2.5): plain, quoted or encoded as they need it."""
-    parts: list[str] = []
-    for is_encoded, group in groupby(words, key=lambda word: word[0]):
-        text = _CONTROLS.sub(" ", " ".join(word for _, word in group)).strip()
-        if is_encoded:
-            parts.append(text.replace("?= =?", "?=\r\n =?"))
-        elif len(text) > MAX_NAME:
-            return ""
-        elif not text.isascii():
-            parts.append(encoded(text))
-        elif _IMPROPER_IN_PHRASE.search(text) or "=?" in text or text.startswith("."):
-            parts.append('"' + re.sub(r'(["\\])', r"\\\1", text) + '"')
-        elif text:
-            parts.append(text)
-    return " ".join(parts)
+    return phrase(words or comments)
 
 
 def written(entries: Iterable[Entry]) -> str:

@@ -2,11 +2,18 @@
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable
+from itertools import groupby, pairwise
 from urllib.parse import quote
 
+MAX_NAME = 300
+"""Characters of a display name that has to be written anew; a longer one is left out."""
+
+IMPROPER_IN_PHRASE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f()<>@,;:\\\"\[\]]")
 _WORD_OCTETS = 45  # in base64 and with what is around it 72 characters; 75 are allowed (§2)
 _BETWEEN_WORDS = re.compile(r"([ \t\r\n]+)")
 _SPECIAL = re.compile(r"[()<>@,;:\\\"\[\]]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _RAW_PARAMETER = re.compile(
     r";([ \t\r\n]*+)([!#$&+\-.0-9A-Z^_`a-z{|}~]++)[ \t\r\n]*+=[ \t\r\n]*+"
     r'("(?:[^"\\]++|\\.)*+"|[^;" \t\r\n]++)',
@@ -40,6 +47,34 @@ def safe_encoded_word(word: str) -> str:
     if word.split("?")[2] in "Bb":
         return _SPECIAL.sub("", word)
     return _SPECIAL.sub(lambda special: f"={ord(special[0]):02X}", word)
+
+
+def phrase(words: Iterable[tuple[bool, str]]) -> str:
+    """Return words as a phrase (RFC 5322 §3.2.5): plain, quoted or encoded as they need it.
+
+    Args:
+        words: whether it is an encoded-word, and the word.
+    """
+    parts: list[str] = []
+    for is_encoded, group in groupby(words, key=lambda word: word[0]):
+        text = _CONTROLS.sub(" ", " ".join(word for _, word in group)).strip()
+        if is_encoded:
+            parts += text.split(" ")
+        elif len(text) > MAX_NAME:
+            return ""
+        elif not text.isascii():
+            parts.append(encoded(text))
+        elif IMPROPER_IN_PHRASE.search(text) or "=?" in text or text.startswith("."):
+            parts.append('"' + re.sub(r'(["\\])', r"\\\1", text) + '"')
+        elif text:
+            parts.append(text)
+    ends = [_gap(before, after) for before, after in pairwise(parts)]
+    return "".join(part + end for part, end in zip(parts, [*ends, ""], strict=False))
+
+
+def _gap(before: str, after: str) -> str:
+    """Return what divides two words of a phrase: encoded ones stand on a line each."""
+    return "\r\n " if before.endswith("?=") and after.startswith("=?") else " "
 
 
 def with_encoded_words(value: str) -> str:

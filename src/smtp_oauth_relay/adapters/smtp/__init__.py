@@ -3,7 +3,8 @@
 listener.py      serves on the running loop (aiosmtpd: Controller)
 admission.py     who may come in, how many of them, and the end of all of them
 clients.py       clients by their addresses: what counts as one, and which may come
-connection.py    one connection: TLS, waits that end, replies that must be read (aiosmtpd: SMTP)
+connection.py    one connection: TLS, replies that must be read, its end (aiosmtpd: SMTP)
+patience.py      how long a session waits for its client (aiosmtpd: _timeout_cb)
 small_tls.py     asyncio's TLS with small buffers
 proxy_header.py  whom a load balancer brings (aiosmtpd: proxy_protocol)
 session.py       the life of one session: reads commands, writes replies (aiosmtpd: _handle_client)

@@ -17,6 +17,7 @@ from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.smtp.arguments import Refused
 from smtp_oauth_relay.adapters.smtp.clients import plain_address
+from smtp_oauth_relay.adapters.smtp.patience import Patience
 from smtp_oauth_relay.adapters.smtp.small_tls import (
     CONTENT_OCTETS,
     RECORD_OCTETS,
@@ -72,12 +73,10 @@ class Connection(_WithoutHooks, SMTP):
         )
         self.peer_address = ""
         self.is_over = False
-        self._waiting: asyncio.Timeout | None = None
-        self._waiting_since = 0.0
+        self._patience = Patience()
         self._transfer: Transfer | None = None
         self._is_cut_off = False
         self._farewell: asyncio.Event | None = None
-        self._is_stopping = False
         self._cutting: asyncio.TimerHandle | None = None
 
     def idle_s(self) -> float:
@@ -129,19 +128,11 @@ class Connection(_WithoutHooks, SMTP):
 
     def stop(self) -> None:
         """End the session with 421 as soon as it waits for the client."""
-        self._is_stopping = True
-        self._end_wait_at(0)
+        self._patience.stop()
 
     def hurry(self) -> None:
         """Wait no longer than a session may that begins to wait now."""
-        self._end_wait_at(self._waiting_since + self.idle_s())
-
-    def _end_wait_at(self, when: float) -> None:
-        if self._waiting is None or self._waiting.expired():
-            return
-        planned = self._waiting.when()
-        if planned is None or when < planned:
-            self._waiting.reschedule(max(when, self.loop.time()))
+        self._patience.hurry(self.idle_s())
 
     def abort(self) -> None:
         """End the session at once."""
@@ -192,9 +183,9 @@ class Connection(_WithoutHooks, SMTP):
             Refused: it was silent for too long, or the relay is stopping: the session is over.
             ClientGone: it closed.
         """
-        self._waiting_since = self.loop.time()
+        seconds = self.idle_s() if at_most_s is None else at_most_s
         try:
-            return await self._wait(read, self.idle_s() if at_most_s is None else at_most_s)
+            return await self._patience.wait(read, seconds, self.loop.time())
         except TimeoutError as error:
             raise Refused(replies.IDLE_TOO_LONG) from error
 
@@ -226,25 +217,12 @@ class Connection(_WithoutHooks, SMTP):
 
     async def _wait_for(self, transfer: Transfer) -> None:
         """Return when it is done, or came on; raise if it is too slow."""
-        self._waiting_since = transfer.last_at
+        seconds = transfer.patience_s(self.idle_s())
         try:
-            await self._wait(transfer.wait, transfer.patience_s(self.idle_s()))
+            await self._patience.wait(transfer.wait, seconds, transfer.last_at)
         except TimeoutError as error:
             if (late := transfer.lateness(self.idle_s())) is not None:
                 raise Refused(late) from error
-
-    async def _wait(self, read: Callable[[], Awaitable[T]], seconds: float) -> T:
-        if self._is_stopping:
-            raise Refused(replies.SHUTTING_DOWN)
-        try:
-            async with asyncio.timeout(seconds) as self._waiting:
-                return await read()
-        except TimeoutError as error:
-            if self._is_stopping:
-                raise Refused(replies.SHUTTING_DOWN) from error
-            raise
-        finally:
-            self._waiting = None
 
     async def start_tls(self, context: ssl.SSLContext, first: bytes = b"") -> None:
         """Switch to TLS; what the client sent before is forgotten (RFC 3207 §4.2).
