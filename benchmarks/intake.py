@@ -35,9 +35,9 @@ from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
 from smtp_oauth_relay.adapters.smtp.policy import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
 from smtp_oauth_relay.adapters.smtp.session import Door
+from smtp_oauth_relay.configuration.values import ListenAddress
 from smtp_oauth_relay.model import Envelope, Principal
 from smtp_oauth_relay.replies import Reply
-from smtp_oauth_relay.setting_values import ListenAddress
 
 MIB = 2**20
 MESSAGE_OCTETS = 2_900_000  # the relay's usual limit

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from smtp_oauth_relay.message import Rules, compose
+from smtp_oauth_relay.message.compose import Rules, compose
 from smtp_oauth_relay.model import Envelope, Principal, Secret, Submission
 
 LIMITS_US = {"4 kB": 500, "3 MB": 7_500}

@@ -19,17 +19,13 @@ RATE = 400
 GROUPS = [
     ("TLS handshakes with devices", r"do_handshake"),
     ("the measuring itself", r"watch \(benchmarks/"),
-    ("POST to Graph: aiohttp, httpx", r"aiohttp|httpx|yarl|multidict|adapters/(graph|outbound)"),
     (
-        "composing the message",
-        r"smtp_oauth_relay/(message|header|recipients|sender|repairs|trace"
-        r"|address_list|addresses|encoded_words|transfer_encoding)|adapters/composer",
+        "POST to Graph: aiohttp, httpx",
+        r"aiohttp|httpx|yarl|multidict|adapters/(graph/|outbound)|graph_protocol",
     ),
-    (
-        "token and login",
-        r"adapters/entra|entra_protocol|smtp/sasl|sign_in_guard|smtp_oauth_relay/login",
-    ),
-    ("pacing, ledger, delivery", r"smtp_oauth_relay/(courier|pacing|ledger|delivery|relay|shares)"),
+    ("composing the message", r"smtp_oauth_relay/(message/|addresses)|adapters/composer"),
+    ("token and login", r"adapters/entra/|entra_protocol|smtp/sasl|smtp_oauth_relay/sign_in/"),
+    ("pacing, ledger, delivery", r"smtp_oauth_relay/(delivery/|relay)"),
     ("the log line", r"adapters/(logs|log_values|audit)|logging/"),
     ("aiosmtpd's constructor", r"aiosmtpd/smtp\.py|inspect\.py"),
     ("SMTP session", r"adapters/smtp/|aiosmtpd/"),

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from smtp_oauth_relay.signing import Signer, SigningKey, signature_field
-from smtp_oauth_relay.signing_names import field_list
+from smtp_oauth_relay.message.signing import Signer, SigningKey, signature_field
+from smtp_oauth_relay.message.signing_names import field_list
 
 FIELDS = "from,to,cc,subject,date,reply-to,mime-version,content-type,content-transfer-encoding"
 LIMITS_US = {("rsa-sha256", "4 kB"): 700, ("rsa-sha256", "3 MB, base64"): 15_000}

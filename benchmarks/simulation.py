@@ -24,11 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.drawing import bars, lines
-from smtp_oauth_relay.courier import Courier
+from smtp_oauth_relay.delivery.courier import Courier
+from smtp_oauth_relay.delivery.outcome import Effort
+from smtp_oauth_relay.delivery.pacing import Pacing
 from smtp_oauth_relay.errors import RelayError, Throttled
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Principal, Receipt, Secret
-from smtp_oauth_relay.outcome import Effort
-from smtp_oauth_relay.pacing import Pacing
 from tests import virtual_time
 
 DEVICES = 10_000

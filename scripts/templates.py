@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from smtp_oauth_relay import __version__
-from smtp_oauth_relay.configuration import load
+from smtp_oauth_relay.configuration.reading import load
+from smtp_oauth_relay.configuration.settings import Settings
+from smtp_oauth_relay.configuration.values import text
 from smtp_oauth_relay.model import Secret
-from smtp_oauth_relay.setting_values import text
-from smtp_oauth_relay.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 AZURE = ROOT / "azure_deployment"

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from smtp_oauth_relay.courier import Courier
+from smtp_oauth_relay.delivery.courier import Courier
+from smtp_oauth_relay.delivery.ledger import Ledger
+from smtp_oauth_relay.delivery.outcome import Outcome
+from smtp_oauth_relay.delivery.pacing import Pacing
+from smtp_oauth_relay.delivery.shares import Shares
 from smtp_oauth_relay.errors import DeliveryFailed
-from smtp_oauth_relay.ledger import Ledger
-from smtp_oauth_relay.message import Rules, compose
+from smtp_oauth_relay.message.compose import Rules, compose
 from smtp_oauth_relay.model import (
     BearerToken,
     Envelope,
@@ -20,10 +23,7 @@ from smtp_oauth_relay.model import (
     Secret,
     Submission,
 )
-from smtp_oauth_relay.outcome import Outcome
-from smtp_oauth_relay.pacing import Pacing
 from smtp_oauth_relay.relay import Directory, Policy, Relay
-from smtp_oauth_relay.shares import Shares
 
 TENANT = "7a1c9d52-0f3e-4b86-9c55-2f6d8e1b4a30"
 CLIENT = "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541"

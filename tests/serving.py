@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.adapters.running import RunningRelay
-from smtp_oauth_relay.adapters.status import Annex
+from smtp_oauth_relay.adapters.status.pages import Annex
 from smtp_oauth_relay.app import running_relay
 from smtp_oauth_relay.sandbox import Application, StandIn
 from tests.canary import CONTENT, SECRET

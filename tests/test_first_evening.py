@@ -16,7 +16,7 @@ from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters.smtp import probe
 from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
 from smtp_oauth_relay.checks.examination import Asked, examine
-from smtp_oauth_relay.findings import Finding, State
+from smtp_oauth_relay.checks.findings import Finding, State
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.sandbox import Fault, StandIn
 from tests import processes

@@ -10,20 +10,19 @@ from functools import partial
 
 import httpx
 
-from smtp_oauth_relay import __version__, configuration
+from smtp_oauth_relay import __version__
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.audit import log_outcome
-from smtp_oauth_relay.adapters.azure_parts import azure_parts, look_at_certificate
+from smtp_oauth_relay.adapters.azure.parts import azure_parts, look_at_certificate
 from smtp_oauth_relay.adapters.composer import Composer
 from smtp_oauth_relay.adapters.dkim_keys import read_key
-from smtp_oauth_relay.adapters.entra import EntraTokenSource
+from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
-from smtp_oauth_relay.adapters.graph import GraphMailSender
-from smtp_oauth_relay.adapters.graph_connections import open_http
-from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
+from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.send_mail import GraphMailSender
+from smtp_oauth_relay.adapters.graph.upload import GraphUploadSender
 from smtp_oauth_relay.adapters.machine import host_name, memory_octets
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
-from smtp_oauth_relay.adapters.pulse import Parts
 from smtp_oauth_relay.adapters.running import RunningRelay
 from smtp_oauth_relay.adapters.signals import with_signals
 from smtp_oauth_relay.adapters.smtp.admission import Admission
@@ -32,20 +31,22 @@ from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.adapters.smtp.memory import MemoryBudget
 from smtp_oauth_relay.adapters.smtp.policy import SessionPolicy
 from smtp_oauth_relay.adapters.smtp.session import Door
-from smtp_oauth_relay.adapters.status import Annex, StatusPages, Subject
-from smtp_oauth_relay.courier import Courier, MailSender, TokenSource
+from smtp_oauth_relay.adapters.status.pages import Annex, StatusPages, Subject
+from smtp_oauth_relay.adapters.status.pulse import Parts
+from smtp_oauth_relay.configuration import reading
+from smtp_oauth_relay.configuration.checks import cautions
+from smtp_oauth_relay.configuration.settings import Settings
+from smtp_oauth_relay.delivery.courier import Courier, MailSender, TokenSource
+from smtp_oauth_relay.delivery.ledger import Ledger
+from smtp_oauth_relay.delivery.pacing import Pacing
+from smtp_oauth_relay.delivery.shares import Shares
 from smtp_oauth_relay.errors import SettingsError
-from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS
-from smtp_oauth_relay.ledger import Ledger
-from smtp_oauth_relay.message import Rules
+from smtp_oauth_relay.message.compose import Rules
+from smtp_oauth_relay.message.large_mail import MAX_MESSAGE_OCTETS
+from smtp_oauth_relay.message.recipients import HeaderRecipients
+from smtp_oauth_relay.message.sender import SenderMailbox
 from smtp_oauth_relay.model import MAX_MIME_OCTETS
-from smtp_oauth_relay.pacing import Pacing
-from smtp_oauth_relay.recipients import HeaderRecipients
 from smtp_oauth_relay.relay import Directory, Policy, Relay
-from smtp_oauth_relay.sender import SenderMailbox
-from smtp_oauth_relay.setting_checks import cautions
-from smtp_oauth_relay.settings import Settings
-from smtp_oauth_relay.shares import Shares
 
 logger = logging.getLogger(__name__)
 
@@ -101,9 +102,9 @@ def read_configuration(environ: Mapping[str, str]) -> tuple[Settings, Outbound]:
 
 
 def _log_configuration(settings: Settings, environ: Mapping[str, str]) -> None:
-    effective = [f"{name}={value}" for name, value in configuration.effective(settings).items()]
+    effective = [f"{name}={value}" for name, value in reading.effective(settings).items()]
     logs.event(logger, logging.INFO, "relay.starting", version=__version__, settings=effective)
-    for sentence in (*configuration.warnings(environ), *cautions(settings)):
+    for sentence in (*reading.warnings(environ), *cautions(settings)):
         logs.event(logger, logging.WARNING, "configuration.warning", cause=sentence)
 
 

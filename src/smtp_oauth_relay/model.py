@@ -1,9 +1,8 @@
 """The values that a message hands on, from the login to Graph's receipt."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
-
-from smtp_oauth_relay.rows import LookupRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +17,33 @@ class Secret:
 
     def __str__(self) -> str:
         return "[secret]"
+
+
+@dataclass(frozen=True, slots=True)
+class LookupRow:
+    """For whom a look-up id stands, as its row in the Table says.
+
+    Attributes:
+        id: the row's key, as it stands in the Table.
+        tenant: tenant id in UUID form, lower case, or a domain name of the tenant.
+        client: application (client) id in UUID form, lower case.
+        from_email: bare `local@domain` that all its mail is from; empty for none.
+        description: what the administrator wrote beside it, one line.
+        secret_expires: the last day of the client secret, if somebody noted it.
+        remark: what is odd about the row, though it can be used; empty for nothing.
+    """
+
+    id: str
+    tenant: str
+    client: str
+    from_email: str = ""
+    description: str = ""
+    secret_expires: date | None = None
+    remark: str = ""
+
+    def days_left(self, today: date) -> int | None:
+        """Return for how many days more the secret works; `None` if nobody noted it."""
+        return None if self.secret_expires is None else (self.secret_expires - today).days
 
 
 @dataclass(frozen=True, slots=True)

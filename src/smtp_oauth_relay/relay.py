@@ -9,16 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from smtp_oauth_relay.courier import Courier, TokenSource
-from smtp_oauth_relay.delivery import Delivery
+from smtp_oauth_relay.delivery.courier import Courier, TokenSource
+from smtp_oauth_relay.delivery.ledger import Ledger, Running, Taken
+from smtp_oauth_relay.delivery.outcome import Outcome
+from smtp_oauth_relay.delivery.shares import Shares
+from smtp_oauth_relay.delivery.task import Delivery
 from smtp_oauth_relay.errors import CredentialsRefused, OutcomeUnknown, RelayError
-from smtp_oauth_relay.ledger import Ledger, Running, Taken
-from smtp_oauth_relay.login import lookup_id, parse_user_name
-from smtp_oauth_relay.model import OutgoingMail, Principal, Receipt, Secret, Submission
-from smtp_oauth_relay.outcome import Outcome
+from smtp_oauth_relay.model import LookupRow, OutgoingMail, Principal, Receipt, Secret, Submission
 from smtp_oauth_relay.replies import Reply
-from smtp_oauth_relay.rows import LookupRow
-from smtp_oauth_relay.shares import Shares
+from smtp_oauth_relay.sign_in.login import lookup_id, parse_user_name
 
 Audit: TypeAlias = Callable[[Outcome], None]
 """Who is told what became of each submission, once."""

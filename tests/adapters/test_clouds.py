@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from smtp_oauth_relay.adapters.azure import Azure
-from smtp_oauth_relay.adapters.azure_errors import Resource
-from smtp_oauth_relay.adapters.entra import EntraTokenSource
+from smtp_oauth_relay.adapters.azure.errors import Resource
+from smtp_oauth_relay.adapters.azure.identity import Azure
+from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
 from smtp_oauth_relay.adapters.environment import read_settings
-from smtp_oauth_relay.adapters.graph import GraphMailSender
-from smtp_oauth_relay.adapters.graph_connections import open_http
+from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.send_mail import GraphMailSender
 from smtp_oauth_relay.adapters.outbound import read_outbound
-from smtp_oauth_relay.clouds import urls_of
 from smtp_oauth_relay.errors import AzureUnavailable, DeliveryFailed, SignInUnavailable
+from smtp_oauth_relay.microsoft.clouds import urls_of
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Principal, Secret
 
 HOSTS = {

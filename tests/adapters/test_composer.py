@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from smtp_oauth_relay.adapters.composer import THREADS, Composer
 from smtp_oauth_relay.errors import MessageTooLarge, RelayError, SigningUnavailable
-from smtp_oauth_relay.message import Rules
+from smtp_oauth_relay.message.compose import Rules
+from smtp_oauth_relay.message.signing import Signer, SigningKey
+from smtp_oauth_relay.message.signing_names import field_list
 from smtp_oauth_relay.model import (
     MAX_MIME_OCTETS,
     MAX_REQUEST_OCTETS,
@@ -20,8 +22,6 @@ from smtp_oauth_relay.model import (
     Secret,
     Submission,
 )
-from smtp_oauth_relay.signing import Signer, SigningKey
-from smtp_oauth_relay.signing_names import field_list
 from tests.serving import MAILBOX, RECIPIENT, Served, mail_from
 
 RULES = Rules("relay.example")

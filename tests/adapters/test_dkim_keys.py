@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.environment import read_settings
+from smtp_oauth_relay.configuration.settings import Settings
 from smtp_oauth_relay.errors import SettingsError
-from smtp_oauth_relay.settings import Settings
 
 PEM = (
     Ed25519PrivateKey.generate()

@@ -11,9 +11,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from smtp_oauth_relay.adapters import entra
-from smtp_oauth_relay.adapters.entra import EntraTokenSource
-from smtp_oauth_relay.adapters.entra_http import RecordingHttp, open_entra_http
+from smtp_oauth_relay.adapters.entra import tokens as entra_tokens
+from smtp_oauth_relay.adapters.entra.http_client import RecordingHttp, open_entra_http
+from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import Principal, Secret
@@ -185,7 +185,7 @@ async def test_a_renewal_that_failed_is_not_repeated_at_once(
         assert asked(stand_in) == 2
 
         loop = asyncio.get_running_loop()
-        then = loop.time() + entra.RENEWAL_PAUSE_S
+        then = loop.time() + entra_tokens.RENEWAL_PAUSE_S
         monkeypatch.setattr(loop, "time", lambda: then)
         await tokens.token(login(CONTOSO))
         monkeypatch.undo()
@@ -226,7 +226,7 @@ async def test_the_least_recently_used_login_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A relay that runs for months must not remember everybody who ever came."""
-    monkeypatch.setattr(entra, "MAX_LOGINS", 1)
+    monkeypatch.setattr(entra_tokens, "MAX_LOGINS", 1)
     async with StandIn([CONTOSO, FABRIKAM]) as stand_in, tokens_of(stand_in) as tokens:
         for application in (CONTOSO, FABRIKAM, FABRIKAM, CONTOSO):
             await tokens.token(login(application))
@@ -319,7 +319,7 @@ async def test_a_flood_of_guesses_stops_at_five_and_stops_nobody_else() -> None:
 
 async def test_guesses_displace_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a stranger could make everybody wait for Entra ID."""
-    monkeypatch.setattr(entra, "MAX_LOGINS", 1)
+    monkeypatch.setattr(entra_tokens, "MAX_LOGINS", 1)
     async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
         known = await tokens.token(login(CONTOSO))
         for number in range(3):
@@ -533,7 +533,9 @@ async def test_a_stalled_entra_does_not_use_up_the_threads() -> None:
     """When Entra ID is back, so is the relay, without a restart."""
     async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in, timeout_s=1) as tokens:
         stand_in.entra_faults.add(Fault(action="hang"), times=None)
-        many = [login(CONTOSO, f"secret {number}") for number in range(entra.MAX_THREADS + 8)]
+        many = [
+            login(CONTOSO, f"secret {number}") for number in range(entra_tokens.MAX_THREADS + 8)
+        ]
         failures = await asyncio.gather(*map(tokens.token, many), return_exceptions=True)
         stand_in.entra_faults.clear()
 
@@ -547,8 +549,8 @@ async def test_a_tenant_whose_requests_hang_leaves_threads_to_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A network cloud of one tenant that swallows packets is not the others' trouble."""
-    monkeypatch.setattr(entra, "MAX_THREADS", 3)
-    monkeypatch.setattr(entra, "MAX_THREADS_PER_TENANT", 2)
+    monkeypatch.setattr(entra_tokens, "MAX_THREADS", 3)
+    monkeypatch.setattr(entra_tokens, "MAX_THREADS_PER_TENANT", 2)
     async with (
         StandIn([CONTOSO, FABRIKAM]) as stand_in,
         tokens_of(stand_in, timeout_s=2) as tokens,

@@ -18,10 +18,10 @@ from urllib.parse import unquote
 import pytest
 import trustme
 
-from smtp_oauth_relay.adapters import graph
-from smtp_oauth_relay.adapters.entra import EntraTokenSource
-from smtp_oauth_relay.adapters.graph import CHUNK_OCTETS, GraphMailSender
-from smtp_oauth_relay.adapters.graph_connections import open_http
+from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
+from smtp_oauth_relay.adapters.graph import send_mail
+from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.send_mail import CHUNK_OCTETS, GraphMailSender
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.errors import (
     AnswerNotUnderstood,
@@ -256,7 +256,7 @@ async def test_the_final_url_is_checked_whatever_made_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The HTTP library normalises `..`; a slip in the quoting must not reach another mailbox."""
-    monkeypatch.setattr(graph, "send_path", lambda _: "/v1.0/users/../me/sendMail")
+    monkeypatch.setattr(send_mail, "send_path", lambda _: "/v1.0/users/../me/sendMail")
     async with peer_that(accept, tmp_path) as peer, peer.sender() as sender:
         with pytest.raises(MailboxUnknown):
             await sender.send(mail(), TOKEN)

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from smtp_oauth_relay.adapters import graph_upload
-from smtp_oauth_relay.adapters.entra import EntraTokenSource
-from smtp_oauth_relay.adapters.graph_connections import open_http
-from smtp_oauth_relay.adapters.graph_upload import GraphUploadSender
+from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
+from smtp_oauth_relay.adapters.graph import upload
+from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.upload import GraphUploadSender
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.errors import (
     ContentRefused,
@@ -29,9 +29,9 @@ from smtp_oauth_relay.errors import (
     UploadFailed,
     UploadImpossible,
 )
-from smtp_oauth_relay.graph_upload_protocol import RANGE_OCTETS
-from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS
-from smtp_oauth_relay.message import Rules, compose
+from smtp_oauth_relay.message.compose import Rules, compose
+from smtp_oauth_relay.message.large_mail import MAX_MESSAGE_OCTETS
+from smtp_oauth_relay.microsoft.graph_upload_protocol import RANGE_OCTETS
 from smtp_oauth_relay.model import (
     BearerToken,
     Envelope,
@@ -578,7 +578,7 @@ async def test_a_deletion_that_hangs_ends(
     uploads: Uploads, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stop of the relay is not held up by cleaning."""
-    monkeypatch.setattr(graph_upload, "CLEANING_S", 0.2)
+    monkeypatch.setattr(upload, "CLEANING_S", 0.2)
     uploads.stand_in.graph_faults.add(Fault(status=500), path_contains="/send")
     uploads.stand_in.graph_faults.add(
         Fault(action="hang"), path_contains="/messages/", method="DELETE"

@@ -9,9 +9,9 @@ import pytest
 
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters import logs
-from smtp_oauth_relay.adapters.metrics import PREFIX, Metrics
+from smtp_oauth_relay.adapters.status.metrics import PREFIX, Metrics
 from smtp_oauth_relay.sandbox import Fault, StandIn
-from smtp_oauth_relay.vitals import Line, Memory, SecretEnd, Vitals
+from smtp_oauth_relay.status.vitals import Line, Memory, SecretEnd, Vitals
 from tests.adapters.test_entra import login, tokens_of
 from tests.asking import ask
 from tests.canary import WRONG_SECRET

@@ -11,9 +11,9 @@ import trustme
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from smtp_oauth_relay.adapters.entra import EntraTokenSource
-from smtp_oauth_relay.adapters.graph import GraphMailSender
-from smtp_oauth_relay.adapters.graph_connections import open_http
+from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
+from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.send_mail import GraphMailSender
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
 from smtp_oauth_relay.errors import GraphUnreachable, SettingsError, SignInUnavailable
 from smtp_oauth_relay.model import OutgoingMail, Principal, Secret

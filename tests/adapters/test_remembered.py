@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from smtp_oauth_relay.adapters import remembered
-from smtp_oauth_relay.adapters.remembered import MISS_S, STALE_S, Remembered
+from smtp_oauth_relay.adapters.azure import remembered
+from smtp_oauth_relay.adapters.azure.remembered import MISS_S, STALE_S, Remembered
 from smtp_oauth_relay.errors import AzureUnavailable
 from tests.virtual_time import run
 

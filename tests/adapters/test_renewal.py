@@ -16,10 +16,10 @@ import pytest
 import trustme
 from cryptography import x509
 
-from smtp_oauth_relay.adapters import renewal
-from smtp_oauth_relay.adapters.certificates import FileCertificate
-from smtp_oauth_relay.adapters.renewal import Loaded, Renewal
-from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.adapters.tls import renewal
+from smtp_oauth_relay.adapters.tls.certificates import FileCertificate
+from smtp_oauth_relay.adapters.tls.files import server_context
+from smtp_oauth_relay.adapters.tls.renewal import Loaded, Renewal
 from smtp_oauth_relay.certificate import CertificateFacts
 from smtp_oauth_relay.errors import AzureUnavailable
 from smtp_oauth_relay.sandbox import StandIn

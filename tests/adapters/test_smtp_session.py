@@ -13,7 +13,7 @@ from smtp_oauth_relay.adapters.smtp import commands, connection, handler
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
 from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
-from smtp_oauth_relay.courier import Courier
+from smtp_oauth_relay.delivery.courier import Courier
 from smtp_oauth_relay.relay import Relay
 from smtp_oauth_relay.sandbox import Fault, StandIn
 from tests.canary import SECRET, WRONG_SECRET

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from smtp_oauth_relay import markup
-from smtp_oauth_relay.adapters import loop_watch, recent, status
-from smtp_oauth_relay.adapters.loop_watch import LoopWatch
-from smtp_oauth_relay.adapters.status_http import Question
+from smtp_oauth_relay.adapters.status import loop_watch, recent
+from smtp_oauth_relay.adapters.status.http_server import Question
+from smtp_oauth_relay.adapters.status.loop_watch import LoopWatch
+from smtp_oauth_relay.adapters.status.pages import StatusPages, Subject
 from smtp_oauth_relay.advice import ADVICE
 from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
-from smtp_oauth_relay.configuration import load
+from smtp_oauth_relay.configuration.reading import load
 from smtp_oauth_relay.sandbox import Fault, StandIn
-from smtp_oauth_relay.vitals import Vitals
+from smtp_oauth_relay.status import markup
+from smtp_oauth_relay.status.vitals import Vitals
 from tests import certificates
 from tests.asking import Answer, ask
 from tests.canary import WRONG_SECRET
@@ -204,8 +205,8 @@ async def test_a_stop_is_told_before_it_ends(stand_in: StandIn) -> None:
 async def test_a_relay_that_is_stuck_is_not_alive() -> None:
     """Its supervisor starts it anew."""
     settings = load({}, str)
-    subject = status.Subject("h", (), lambda lag_s: Vitals(lag_s=12.0))
-    pages = status.StatusPages(settings, subject)
+    subject = Subject("h", (), lambda lag_s: Vitals(lag_s=12.0))
+    pages = StatusPages(settings, subject)
 
     answer = await pages.answer(Question("/healthz"))
 

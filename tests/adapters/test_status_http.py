@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smtp_oauth_relay.adapters import status_http
-from smtp_oauth_relay.adapters.status_http import Answer, Question, StatusServer, plain
+from smtp_oauth_relay.adapters.status import http_server
+from smtp_oauth_relay.adapters.status.http_server import Answer, Question, StatusServer, plain
+from smtp_oauth_relay.configuration.values import ListenAddress
 from smtp_oauth_relay.errors import StartFailed
-from smtp_oauth_relay.setting_values import ListenAddress
 from tests.asking import ask, send
 from tests.patience import PATIENCE_S, until
 
@@ -105,7 +105,7 @@ async def test_a_bug_is_told_in_the_log_alone(log: io.StringIO) -> None:
 
 async def test_who_says_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends an octet a second keeps no connection."""
-    monkeypatch.setattr(status_http, "CONNECTION_S", 0.05)
+    monkeypatch.setattr(http_server, "CONNECTION_S", 0.05)
     async with served() as (_, address):
         silent, slow = await asyncio.gather(send(address, b""), send(address, b"GET / HT"))
 
@@ -114,7 +114,7 @@ async def test_who_says_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_crowd_of_the_slow_keeps_no_probe_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest connection makes room for the newest."""
-    monkeypatch.setattr(status_http, "MAX_CONNECTIONS", 4)
+    monkeypatch.setattr(http_server, "MAX_CONNECTIONS", 4)
     async with served() as (server, address):
         host, _, port = address.rpartition(":")
         crowd = [await asyncio.open_connection(host, int(port)) for _ in range(20)]
@@ -129,7 +129,7 @@ async def test_a_crowd_of_the_slow_keeps_no_probe_out(monkeypatch: pytest.Monkey
 
 async def test_who_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that nobody takes is not kept."""
-    monkeypatch.setattr(status_http, "CONNECTION_S", 0.05)
+    monkeypatch.setattr(http_server, "CONNECTION_S", 0.05)
 
     async def endless(_: Question) -> Answer:
         return Answer(bytes(50_000_000))

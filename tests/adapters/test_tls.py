@@ -17,7 +17,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 import smtp_oauth_relay
-from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.adapters.tls.files import server_context
 from smtp_oauth_relay.errors import SettingsError
 
 NAME = "relay.example"
@@ -25,7 +25,7 @@ ANOTHER_UID = 12_345
 AS_ANOTHER_USER = f"""
 import json, os, sys
 from pathlib import Path
-from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.adapters.tls.files import server_context
 from smtp_oauth_relay.errors import SettingsError
 if os.geteuid() == 0:
     os.setegid({ANOTHER_UID})

@@ -15,11 +15,11 @@ from azure.core.exceptions import (
     ServiceRequestError,
 )
 
-from smtp_oauth_relay.adapters.azure import Azure
-from smtp_oauth_relay.adapters.azure_errors import Resource, problem_of
-from smtp_oauth_relay.adapters.azure_parts import _in_background
+from smtp_oauth_relay.adapters.azure.errors import Resource, problem_of
+from smtp_oauth_relay.adapters.azure.identity import Azure
+from smtp_oauth_relay.adapters.azure.parts import _in_background
+from smtp_oauth_relay.adapters.azure.vault import Vault
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
-from smtp_oauth_relay.adapters.vault import Vault
 from smtp_oauth_relay.errors import AzureMisconfigured, AzureUnavailable
 from smtp_oauth_relay.sandbox import Action, Fault, StandIn
 from tests.azure.key_vault import KeyVault

@@ -8,7 +8,7 @@ import trustme
 from aiohttp import web
 
 from smtp_oauth_relay.checks.examination import Asked, examine
-from smtp_oauth_relay.findings import Finding
+from smtp_oauth_relay.checks.findings import Finding
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.sandbox import StandIn
 from smtp_oauth_relay.sandbox.listener import Listener

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from smtp_oauth_relay.adapters import tables
+from smtp_oauth_relay.adapters.azure import tables
 from smtp_oauth_relay.sandbox import StandIn
 from tests.azure.conftest import Rows
 from tests.azure.gate import Gate

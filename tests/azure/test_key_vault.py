@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from smtp_oauth_relay.adapters import tls_memory
+from smtp_oauth_relay.adapters.tls import memory
 from smtp_oauth_relay.certificate import read_bundle
 from smtp_oauth_relay.errors import SettingsError, StartFailed
 from smtp_oauth_relay.sandbox import StandIn
@@ -361,7 +361,7 @@ def test_no_key_stays_on_a_disk(
             super().load_cert_chain(certfile)
 
     bundle = read_bundle(authority.version(PEM).value, PEM)
-    tls_memory.load_bundle(Context(ssl.PROTOCOL_TLS_SERVER), bundle)
+    memory.load_bundle(Context(ssl.PROTOCOL_TLS_SERVER), bundle)
 
     assert list(tmp_path.iterdir()) == []
     assert is_linux or modes == [0o700, 0o600]

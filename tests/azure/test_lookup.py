@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smtp_oauth_relay.adapters import directory, tables
+from smtp_oauth_relay.adapters.azure import directory, tables
 from smtp_oauth_relay.errors import SettingsError, StartFailed
 from smtp_oauth_relay.sandbox import StandIn
 from tests.azure.azurite import KEY

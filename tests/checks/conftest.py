@@ -6,7 +6,7 @@ from typing import TypeAlias
 import pytest
 
 from smtp_oauth_relay.checks.examination import Asked, examine
-from smtp_oauth_relay.findings import Finding
+from smtp_oauth_relay.checks.findings import Finding
 from smtp_oauth_relay.sandbox import StandIn
 from tests import canary
 from tests.processes import settings_for

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.adapters.tls.files import server_context
 from smtp_oauth_relay.checks import certificate
-from smtp_oauth_relay.findings import Finding, State
+from smtp_oauth_relay.checks.findings import Finding, State
 from tests.certificates import Files, issue
 from tests.checks.conftest import Found
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from smtp_oauth_relay.findings import State
+from smtp_oauth_relay.checks.findings import State
 from tests.checks.conftest import Found
 
 

@@ -8,7 +8,7 @@ import pytest
 from smtp_oauth_relay import advice
 from smtp_oauth_relay.checks import sign_in
 from smtp_oauth_relay.checks.examination import Asked
-from smtp_oauth_relay.findings import Finding, State
+from smtp_oauth_relay.checks.findings import Finding, State
 from smtp_oauth_relay.model import Secret
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
 from tests.canary import SECRET, WRONG_SECRET

@@ -10,7 +10,7 @@ import pytest
 
 from smtp_oauth_relay import advice
 from smtp_oauth_relay.checks import network
-from smtp_oauth_relay.findings import Finding, State
+from smtp_oauth_relay.checks.findings import Finding, State
 from smtp_oauth_relay.sandbox import CertificateAuthority, Fault, StandIn
 from tests.checks.conftest import Found
 

@@ -7,7 +7,7 @@ import pytest
 
 from smtp_oauth_relay.advice import operation
 from smtp_oauth_relay.checks import ports
-from smtp_oauth_relay.findings import Finding, State
+from smtp_oauth_relay.checks.findings import Finding, State
 from smtp_oauth_relay.sandbox import StandIn
 from tests.checks.conftest import Found
 from tests.dialogue import connected

@@ -19,8 +19,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from smtp_oauth_relay.message.signing import SigningKey, load_signing_key
 from smtp_oauth_relay.sandbox import StandIn
-from smtp_oauth_relay.signing import SigningKey, load_signing_key
 from tests.dialogue import Answer
 from tests.serving import Served, serving
 

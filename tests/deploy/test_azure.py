@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts import templates
-from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.configuration.settings import Settings
 from tests.arm import TEMPLATES, Call, is_expression, leaves, parse, template_of
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from smtp_oauth_relay.configuration import load
+from smtp_oauth_relay.configuration.reading import load
 from tests.arm import TEMPLATES, template_of
 from tests.arm_evaluation import DEPLOYER, Evaluation
 

@@ -10,8 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from smtp_oauth_relay.configuration import load
-from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.configuration.reading import load
+from smtp_oauth_relay.configuration.settings import Settings
 from tests.tools import needs
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"

@@ -7,7 +7,7 @@ import pytest
 
 from scripts import templates
 from smtp_oauth_relay import __version__
-from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.configuration.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

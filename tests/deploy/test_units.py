@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from scripts import templates
-from smtp_oauth_relay.configuration import load
-from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.configuration.reading import load
+from smtp_oauth_relay.configuration.settings import Settings
 from tests.tools import needs
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

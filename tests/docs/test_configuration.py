@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from smtp_oauth_relay.configuration import effective, load, warnings
-from smtp_oauth_relay.setting_checks import cautions
-from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.configuration.checks import cautions
+from smtp_oauth_relay.configuration.reading import effective, load, warnings
+from smtp_oauth_relay.configuration.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ import pytest
 
 from smtp_oauth_relay import __version__, cli
 from smtp_oauth_relay.commands import exits
-from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.configuration.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/smtp_oauth_relay"

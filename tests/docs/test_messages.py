@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from smtp_oauth_relay import header, message, trace, transfer_encoding
+from smtp_oauth_relay.message import compose, header, trace, transfer_encoding
+from smtp_oauth_relay.message.recipients import HeaderRecipients
 from smtp_oauth_relay.model import Repair
-from smtp_oauth_relay.recipients import HeaderRecipients
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/messages.md").read_text(encoding="utf-8")
 
@@ -30,7 +30,7 @@ def test_the_limits_are_the_real_ones() -> None:
 
     assert (
         f"A header section of {header.MAX_HEADER_OCTETS // 1000} kB, {header.MAX_FIELDS} fields and"
-        f" {message.MAX_ADDRESSES:,} addresses;"
+        f" {compose.MAX_ADDRESSES:,} addresses;"
     ) in text
     assert (
         f"nested more than {transfer_encoding.MAX_DEPTH} deep, or in more than"

@@ -12,10 +12,10 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from smtp_oauth_relay.adapters.metrics import PREFIX, Metrics
-from smtp_oauth_relay.adapters.status import StatusPages, Subject
-from smtp_oauth_relay.configuration import load
-from smtp_oauth_relay.vitals import Certificate, Memory, SecretEnd, Vitals
+from smtp_oauth_relay.adapters.status.metrics import PREFIX, Metrics
+from smtp_oauth_relay.adapters.status.pages import StatusPages, Subject
+from smtp_oauth_relay.configuration.reading import load
+from smtp_oauth_relay.status.vitals import Certificate, Memory, SecretEnd, Vitals
 from tests.tools import needs
 
 ROOT = Path(__file__).parents[2]

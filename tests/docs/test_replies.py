@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from smtp_oauth_relay import header, message, replies
+from smtp_oauth_relay import replies
 from smtp_oauth_relay.adapters.smtp import commands, sasl, session, transfer
+from smtp_oauth_relay.configuration.settings import Settings
+from smtp_oauth_relay.message import compose, header
 from smtp_oauth_relay.replies import REPLIES, Reply
-from smtp_oauth_relay.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/replies.md").read_text(encoding="utf-8")
@@ -91,7 +92,7 @@ def test_the_events_named_are_those_of_the_log() -> None:
         f"Less than {transfer.OCTETS_PER_S} octets a second, but for {transfer.GRACE_S:.0f} s of",
         f"more than {header.MAX_FIELDS} header fields",
         f"or {header.MAX_HEADER_OCTETS // 1000} kB of them",
-        f"or more than {message.MAX_ADDRESSES:,} addresses",
+        f"or more than {compose.MAX_ADDRESSES:,} addresses",
     ],
 )
 def test_the_limits_are_the_real_ones(words: str) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from smtp_oauth_relay import courier
-from smtp_oauth_relay.adapters import graph_http
+from smtp_oauth_relay.adapters.graph import exchange
+from smtp_oauth_relay.delivery import courier
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
 from tests.canary import SECRET, WRONG_SECRET
 from tests.dialogue import Dialogue, connected, plain, stuffed
@@ -167,7 +167,7 @@ async def test_no_connection_to_graph(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Provably nothing was sent: several tries, 451 4.4.1, and no talk of duplicates."""
-    monkeypatch.setattr(graph_http, "_TIMEOUTS", {"timeout": {"connect": 0.2}})
+    monkeypatch.setattr(exchange, "_TIMEOUTS", {"timeout": {"connect": 0.2}})
     silent = await asyncio.start_server(_say_nothing, "127.0.0.1", 0)
     other = StandIn([CONTOSO])
     async with silent, other:

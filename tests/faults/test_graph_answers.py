@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from smtp_oauth_relay import courier, graph_protocol
 from smtp_oauth_relay.adapters import log_values, logs
+from smtp_oauth_relay.delivery import courier
+from smtp_oauth_relay.microsoft import graph_protocol
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
 from tests.canary import SECRET
 from tests.serving import CONTOSO, MAIL, MAILBOX, RECIPIENT, Served, mail_from, serving

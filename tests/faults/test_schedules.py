@@ -13,6 +13,7 @@ from hashlib import sha256
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from smtp_oauth_relay.delivery.ledger import Taken
 from smtp_oauth_relay.errors import (
     DeliveryFailed,
     GraphUnreachable,
@@ -21,7 +22,6 @@ from smtp_oauth_relay.errors import (
     Throttled,
     TokenRefused,
 )
-from smtp_oauth_relay.ledger import Taken
 from smtp_oauth_relay.model import Submission
 from tests.ports import CONTENT, ENVELOPE, PRINCIPAL, Entra, Graph, Step, Wired, wired
 from tests.serving import as_sent

@@ -18,10 +18,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from smtp_oauth_relay.errors import RelayError
-from smtp_oauth_relay.message import Rules, compose
+from smtp_oauth_relay.message.compose import Rules, compose
+from smtp_oauth_relay.message.signing import Signer, SigningKey, load_signing_key, signature_field
+from smtp_oauth_relay.message.signing_names import Canonicalization, field_list
 from smtp_oauth_relay.model import Envelope, Origin, Principal, Secret, Submission
-from smtp_oauth_relay.signing import Signer, SigningKey, load_signing_key, signature_field
-from smtp_oauth_relay.signing_names import Canonicalization, field_list
 from tests.tools import needs
 
 pytestmark = pytest.mark.clients

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from smtp_oauth_relay.configuration import load
+from smtp_oauth_relay.configuration.reading import load
+from smtp_oauth_relay.configuration.settings import Settings
 from smtp_oauth_relay.errors import SettingsError
-from smtp_oauth_relay.settings import Settings
 
 HERE = Path(__file__).parent
 JARGON = ("pydantic", "validation", "Traceback", "Literal", "NoneType", "input_value", "__")

@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay.address_list import display_name, listed_mailboxes, parse_list, written
 from smtp_oauth_relay.addresses import check_mailbox
+from smtp_oauth_relay.message.address_list import (
+    display_name,
+    listed_mailboxes,
+    parse_list,
+    written,
+)
 from tests.effort import require_proportion
 from tests.hostile import HOSTILE, LOOKS_LIKE_A_LIST, VALID
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 import smtp_oauth_relay
-from smtp_oauth_relay import advice, entra_protocol, errors, graph_protocol, replies
+from smtp_oauth_relay import advice, errors, replies
 from smtp_oauth_relay.adapters.smtp.connection import ConnectionBroken
 from smtp_oauth_relay.advice import Advice
 from smtp_oauth_relay.advice.rows import MAX_CHARACTERS
+from smtp_oauth_relay.delivery.outcome import Outcome
 from smtp_oauth_relay.errors import AddressMalformed, RelayError, SettingsError
-from smtp_oauth_relay.outcome import Outcome
+from smtp_oauth_relay.microsoft import entra_protocol, graph_protocol
 from smtp_oauth_relay.replies import REPLIES, Reply
 from tests.ports import RECEIPT, submission
 

@@ -5,7 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from smtp_oauth_relay.courier import Courier
+from smtp_oauth_relay.delivery.courier import Courier
+from smtp_oauth_relay.delivery.outcome import Effort
+from smtp_oauth_relay.delivery.pacing import Pacing
 from smtp_oauth_relay.errors import (
     AnswerNotUnderstood,
     ContentRefused,
@@ -24,8 +26,6 @@ from smtp_oauth_relay.errors import (
     TokenRefused,
 )
 from smtp_oauth_relay.model import OutgoingMail, Receipt
-from smtp_oauth_relay.outcome import Effort
-from smtp_oauth_relay.pacing import Pacing
 from tests.ports import CONTENT, MAILBOX, PRINCIPAL, Entra, Graph, Step
 from tests.virtual_time import run
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay.entra_protocol import (
+from smtp_oauth_relay.errors import CredentialsRefused, RelayError, SignInUnavailable
+from smtp_oauth_relay.microsoft.entra_protocol import (
     MAX_LIFETIME_S,
     NO_ANSWER,
     EntraAnswer,
@@ -14,7 +15,6 @@ from smtp_oauth_relay.entra_protocol import (
     read_token,
     refusal,
 )
-from smtp_oauth_relay.errors import CredentialsRefused, RelayError, SignInUnavailable
 from smtp_oauth_relay.model import BearerToken
 
 GRANTED = {"token_type": "Bearer", "expires_in": 3599, "access_token": "eyJ0.e30.c2ln"}

@@ -1,6 +1,6 @@
 """What `check` finds reads well, and can be read by a script."""
 
-from smtp_oauth_relay.findings import document, fail, ok, warn
+from smtp_oauth_relay.checks.findings import document, fail, ok, warn
 
 
 def test_a_finding_is_one_line_and_its_next_step() -> None:

@@ -22,7 +22,7 @@ from smtp_oauth_relay.errors import (
     Throttled,
     TokenRefused,
 )
-from smtp_oauth_relay.graph_protocol import (
+from smtp_oauth_relay.microsoft.graph_protocol import (
     MAX_ERROR_OCTETS,
     MAX_RETRY_AFTER_S,
     read_send_answer,

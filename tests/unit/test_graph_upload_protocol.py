@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay import graph_upload_protocol as protocol
-from smtp_oauth_relay.encoded_content import EncodedContent
 from smtp_oauth_relay.errors import (
     AnswerNotUnderstood,
     ContentRefused,
@@ -20,7 +18,9 @@ from smtp_oauth_relay.errors import (
     Throttled,
     UploadFailed,
 )
-from smtp_oauth_relay.large_mail import Attachment
+from smtp_oauth_relay.message.encoded_content import EncodedContent
+from smtp_oauth_relay.message.large_mail import Attachment
+from smtp_oauth_relay.microsoft import graph_upload_protocol as protocol
 from smtp_oauth_relay.model import BearerToken
 
 TOKEN = BearerToken("secret", expires_at=1.0)

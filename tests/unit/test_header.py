@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtp_oauth_relay.errors import ContentRefused
-from smtp_oauth_relay.header import MAX_FIELDS, MAX_HEADER_OCTETS, parse_message, written
+from smtp_oauth_relay.message.header import MAX_FIELDS, MAX_HEADER_OCTETS, parse_message, written
 from tests.effort import require_proportion
 
 SECTIONS = {

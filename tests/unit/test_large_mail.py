@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay import large_mail, mime_structure
-from smtp_oauth_relay.encoded_content import EncodedContent
 from smtp_oauth_relay.errors import ContentRefused, MessageTooLarge, RelayError, UploadImpossible
-from smtp_oauth_relay.header import parse_message
-from smtp_oauth_relay.large_mail import MAX_MESSAGE_OCTETS, Attachment, LargeMail
-from smtp_oauth_relay.mime_structure import MAX_DEPTH, MAX_PARTS, Part
+from smtp_oauth_relay.message import large_mail, mime_structure
+from smtp_oauth_relay.message.encoded_content import EncodedContent
+from smtp_oauth_relay.message.header import parse_message
+from smtp_oauth_relay.message.large_mail import MAX_MESSAGE_OCTETS, Attachment, LargeMail
+from smtp_oauth_relay.message.mime_structure import MAX_DEPTH, MAX_PARTS, Part
 from tests.effort import seconds
 
 HEADER = b"From: a@x.example\r\nSubject: Scan\r\nMIME-Version: 1.0\r\n"

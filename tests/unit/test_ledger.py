@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from smtp_oauth_relay.ledger import Entry, Ledger, Running, Taken, Unknown
+from smtp_oauth_relay.delivery.ledger import Entry, Ledger, Running, Taken, Unknown
+from smtp_oauth_relay.delivery.outcome import Outcome
 from smtp_oauth_relay.model import Principal, Receipt, Secret
-from smtp_oauth_relay.outcome import Outcome
 from tests.virtual_time import run
 
 PRINCIPAL = Principal("tenant", "client", Secret("s"))

@@ -8,7 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtp_oauth_relay.errors import UserNameMalformed
-from smtp_oauth_relay.login import DELIMITERS, MAX_USER_NAME, parse_user_name, short_user_name
+from smtp_oauth_relay.sign_in.login import (
+    DELIMITERS,
+    MAX_USER_NAME,
+    parse_user_name,
+    short_user_name,
+)
 
 TENANT = "7a1c9d52-0f3e-4b86-9c55-2f6d8e1b4a30"
 CLIENT = "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay.markup import Markup, document, element, joined, strangers
+from smtp_oauth_relay.status.markup import Markup, document, element, joined, strangers
 
 
 class Outline(HTMLParser):

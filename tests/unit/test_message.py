@@ -18,8 +18,10 @@ from smtp_oauth_relay.errors import (
     RecipientsDiffer,
     RelayError,
 )
-from smtp_oauth_relay.header import Message, parse_message
-from smtp_oauth_relay.message import Rules, compose, is_light
+from smtp_oauth_relay.message.compose import Rules, compose, is_light
+from smtp_oauth_relay.message.header import Message, parse_message
+from smtp_oauth_relay.message.recipients import HeaderRecipients
+from smtp_oauth_relay.message.sender import SenderMailbox
 from smtp_oauth_relay.model import (
     MAX_REQUEST_OCTETS,
     Envelope,
@@ -30,8 +32,6 @@ from smtp_oauth_relay.model import (
     Secret,
     Submission,
 )
-from smtp_oauth_relay.recipients import HeaderRecipients
-from smtp_oauth_relay.sender import SenderMailbox
 from tests.effort import seconds
 from tests.hostile import HOSTILE, LOOKS_LIKE_A_LIST
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay.mime_parameters import decoded_words, parse_parameterised
+from smtp_oauth_relay.message.mime_parameters import decoded_words, parse_parameterised
 from tests.effort import seconds
 
 NAMES = {

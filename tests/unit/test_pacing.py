@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from smtp_oauth_relay.delivery.pacing import Pacing
 from smtp_oauth_relay.errors import Throttled
-from smtp_oauth_relay.pacing import Pacing
 from tests.virtual_time import run
 
 A, B = "a@contoso.example", "b@contoso.example"

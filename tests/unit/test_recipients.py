@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay.address_list import parse_list
 from smtp_oauth_relay.addresses import a_labels, key_of
 from smtp_oauth_relay.errors import RecipientsDiffer
-from smtp_oauth_relay.header import parse_message
-from smtp_oauth_relay.recipients import (
+from smtp_oauth_relay.message.address_list import parse_list
+from smtp_oauth_relay.message.header import parse_message
+from smtp_oauth_relay.message.recipients import (
     HeaderRecipients,
     hidden_recipients,
     with_blind_recipients,

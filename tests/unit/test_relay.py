@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from smtp_oauth_relay.delivery import Delivery
+from smtp_oauth_relay.delivery.task import Delivery
 from smtp_oauth_relay.errors import (
     CredentialsRefused,
     GraphUnreachable,
@@ -18,9 +18,8 @@ from smtp_oauth_relay.errors import (
     Throttled,
     UserNameMalformed,
 )
-from smtp_oauth_relay.model import Principal, Secret
+from smtp_oauth_relay.model import LookupRow, Principal, Secret
 from smtp_oauth_relay.relay import Directory, Policy
-from smtp_oauth_relay.rows import LookupRow
 from tests.ports import (
     CLIENT,
     CONTENT,

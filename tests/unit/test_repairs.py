@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay.header import Message, parse_message
-from smtp_oauth_relay.repairs import (
+from smtp_oauth_relay.message.header import Message, parse_message
+from smtp_oauth_relay.message.repairs import (
     MAX_RAW_OCTETS,
     with_date,
     with_message_id,

@@ -8,15 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtp_oauth_relay.errors import RowUnusable
-from smtp_oauth_relay.login import lookup_id
-from smtp_oauth_relay.rows import (
-    LookupRow,
-    columns_of,
-    day,
-    is_lookup_id,
-    read_row,
-    row_key_of,
-)
+from smtp_oauth_relay.model import LookupRow
+from smtp_oauth_relay.sign_in.login import lookup_id
+from smtp_oauth_relay.sign_in.rows import columns_of, day, is_lookup_id, read_row, row_key_of
 
 TENANT = "7a1c9d52-0f3e-4b86-9c55-2f6d8e1b4a30"
 CLIENT = "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541"

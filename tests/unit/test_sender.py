@@ -3,8 +3,8 @@
 import pytest
 
 from smtp_oauth_relay.errors import NoMailbox
-from smtp_oauth_relay.header import parse_message
-from smtp_oauth_relay.sender import (
+from smtp_oauth_relay.message.header import parse_message
+from smtp_oauth_relay.message.sender import (
     SenderMailbox,
     domain_of_author,
     find_sender,

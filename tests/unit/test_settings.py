@@ -9,14 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from smtp_oauth_relay import configuration as module
-from smtp_oauth_relay import setting_values as values
-from smtp_oauth_relay.configuration import effective, load, warnings
+from smtp_oauth_relay.configuration import reading, values
+from smtp_oauth_relay.configuration.checks import cautions
+from smtp_oauth_relay.configuration.reading import effective, load, warnings
+from smtp_oauth_relay.configuration.settings import Settings
+from smtp_oauth_relay.configuration.values import ListenAddress
 from smtp_oauth_relay.errors import SettingsError
 from smtp_oauth_relay.model import Secret
-from smtp_oauth_relay.setting_checks import cautions
-from smtp_oauth_relay.setting_values import ListenAddress
-from smtp_oauth_relay.settings import Settings
 
 VARIABLES = [name.upper() for name in Settings.model_fields]
 ORDINARY = """
@@ -357,7 +356,7 @@ class WithSecrets(Settings):
 
 def test_a_secret_is_masked_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The start-up log and an error report can be sent to somebody."""
-    monkeypatch.setattr(module, "Settings", WithSecrets)
+    monkeypatch.setattr(reading, "Settings", WithSecrets)
 
     settings = load({"STATUS_TOKEN": " canary "}, no_file)
 
@@ -369,7 +368,7 @@ def test_a_secret_is_masked_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Almost right is enough for who reads the screen."""
-    monkeypatch.setattr(module, "Settings", WithSecrets)
+    monkeypatch.setattr(reading, "Settings", WithSecrets)
 
     with pytest.raises(SettingsError) as caught:
         load({"PIN": "canary"}, no_file)

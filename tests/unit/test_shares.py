@@ -4,8 +4,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from smtp_oauth_relay.delivery.shares import Shares
 from smtp_oauth_relay.errors import Throttled
-from smtp_oauth_relay.shares import Shares
 
 
 def fill(shares: Shares, stack: ExitStack, tenant: str) -> int:

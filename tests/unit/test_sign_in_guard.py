@@ -2,10 +2,10 @@
 
 import pytest
 
-from smtp_oauth_relay import sign_in_guard
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
 from smtp_oauth_relay.model import Principal, Secret
-from smtp_oauth_relay.sign_in_guard import SignInGuard
+from smtp_oauth_relay.sign_in import guard as guarding
+from smtp_oauth_relay.sign_in.guard import SignInGuard
 
 CONTOSO = Principal("contoso", "client", Secret("s"))
 OTHER_CLIENT = Principal("contoso", "other", Secret("s"))
@@ -112,7 +112,7 @@ def test_no_pause_lasts_longer_than_an_hour() -> None:
 
 def test_nothing_grows_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Guesses cost the guesser's time and not our memory."""
-    monkeypatch.setattr(sign_in_guard, "MAX_REMEMBERED", 10)
+    monkeypatch.setattr(guarding, "MAX_REMEMBERED", 10)
     guard = SignInGuard()
     for number in range(100):
         who = Principal(f"tenant {number}", "client", Secret("s"))

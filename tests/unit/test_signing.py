@@ -18,14 +18,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smtp_oauth_relay.errors import SigningKeyUnusable
-from smtp_oauth_relay.signing import (
+from smtp_oauth_relay.message.signing import (
     Signer,
     SigningKey,
     body_hash,
     load_signing_key,
     signature_field,
 )
-from smtp_oauth_relay.signing_names import Canonicalization, can_sign_for, field_list
+from smtp_oauth_relay.message.signing_names import Canonicalization, can_sign_for, field_list
 from tests.effort import seconds
 
 FIELDS = field_list(

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from smtp_oauth_relay.status_page import status_page
-from smtp_oauth_relay.status_view import Entry, View, state_of
-from smtp_oauth_relay.vitals import Certificate, Line, Vitals
+from smtp_oauth_relay.status.page import status_page
+from smtp_oauth_relay.status.view import Entry, View, state_of
+from smtp_oauth_relay.status.vitals import Certificate, Line, Vitals
 from tests.unit.test_markup import Outline
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -2,8 +2,13 @@
 
 import pytest
 
+from smtp_oauth_relay.configuration.table_address import (
+    TableAddress,
+    connection_string,
+    table_name,
+    table_url,
+)
 from smtp_oauth_relay.model import Secret
-from smtp_oauth_relay.table_address import TableAddress, connection_string, table_name, table_url
 
 HOST = "https://contoso.table.core.windows.net"
 

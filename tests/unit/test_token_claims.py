@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtp_oauth_relay.microsoft.token_claims import roles_of
 from smtp_oauth_relay.model import BearerToken
-from smtp_oauth_relay.token_claims import roles_of
 
 
 def jwt(claims: object) -> BearerToken:

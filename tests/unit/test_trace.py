@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from smtp_oauth_relay.errors import MailLoop
-from smtp_oauth_relay.header import parse_message
+from smtp_oauth_relay.message.header import parse_message
+from smtp_oauth_relay.message.trace import MAX_RECEIVED, received_field, require_no_loop
 from smtp_oauth_relay.model import Origin
-from smtp_oauth_relay.trace import MAX_RECEIVED, received_field, require_no_loop
 
 NOW = datetime(2026, 11, 23, 8, 15, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtp_oauth_relay.header import parse_message
-from smtp_oauth_relay.transfer_encoding import may_hold_quoted_printable, with_base64_texts
+from smtp_oauth_relay.message.header import parse_message
+from smtp_oauth_relay.message.transfer_encoding import may_hold_quoted_printable, with_base64_texts
 from tests.effort import seconds
 
 QP = b"Content-Transfer-Encoding: quoted-printable\r\n"

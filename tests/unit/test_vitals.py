@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from smtp_oauth_relay.vitals import Certificate, Line, SecretEnd, Vitals, troubles
+from smtp_oauth_relay.status.vitals import Certificate, Line, SecretEnd, Vitals, troubles
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FINE = Vitals(max_sessions=10, certificate=Certificate(("r",), NOW + timedelta(days=90)))

@@ -4,8 +4,8 @@ import logging
 
 from smtp_oauth_relay import advice
 from smtp_oauth_relay.adapters import logs
+from smtp_oauth_relay.delivery.outcome import Outcome
 from smtp_oauth_relay.errors import DeliveryFailed
-from smtp_oauth_relay.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from smtp_oauth_relay.adapters.lanes import Lanes
-from smtp_oauth_relay.message import Rules, compose, is_light, require_size
+from smtp_oauth_relay.message.compose import Rules, compose, is_light, require_size
+from smtp_oauth_relay.message.signing import Signer, signature_field
+from smtp_oauth_relay.message.signing_names import can_sign_for
 from smtp_oauth_relay.model import OutgoingMail, Submission
-from smtp_oauth_relay.signing import Signer, signature_field
-from smtp_oauth_relay.signing_names import can_sign_for
 
 THREADS = 1
 """More would not be faster, since they take turns with the loop, and would let it wait longer."""

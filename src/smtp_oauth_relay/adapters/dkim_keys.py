@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from smtp_oauth_relay.configuration.settings import Settings
 from smtp_oauth_relay.errors import SettingsError, SigningKeyUnusable
-from smtp_oauth_relay.settings import Settings
-from smtp_oauth_relay.signing import Signer, load_signing_key
+from smtp_oauth_relay.message.signing import Signer, load_signing_key
 
 
 class ConfiguredKey:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from smtp_oauth_relay import configuration
-from smtp_oauth_relay.settings import Settings
+from smtp_oauth_relay.configuration import reading
+from smtp_oauth_relay.configuration.settings import Settings
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -13,7 +13,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: with every problem at once.
     """
-    return configuration.load(environ, _read_text)
+    return reading.load(environ, _read_text)
 
 
 def _read_text(path: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from smtp_oauth_relay.adapters.azure_parts import AzureParts
+from smtp_oauth_relay.adapters.azure.parts import AzureParts
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.listener import Listener
 from smtp_oauth_relay.relay import Relay

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.advice import azure, delivery, operation, session, sign_in
 from smtp_oauth_relay.advice.rows import Advice
+from smtp_oauth_relay.delivery.outcome import Outcome
 from smtp_oauth_relay.errors import RelayError
-from smtp_oauth_relay.outcome import Outcome
 from smtp_oauth_relay.replies import Reply
 
 __all__ = [

@@ -5,17 +5,17 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from smtp_oauth_relay import advice
-from smtp_oauth_relay.adapters.azure import Azure
-from smtp_oauth_relay.adapters.directory import WARN_DAYS, SecretExpiry, TableDirectory
+from smtp_oauth_relay.adapters.azure.directory import WARN_DAYS, SecretExpiry, TableDirectory
+from smtp_oauth_relay.adapters.azure.identity import Azure
+from smtp_oauth_relay.adapters.azure.tables import Table
+from smtp_oauth_relay.adapters.azure.vault import Vault
 from smtp_oauth_relay.adapters.outbound import Outbound
-from smtp_oauth_relay.adapters.tables import Table
-from smtp_oauth_relay.adapters.tls import empty_context
-from smtp_oauth_relay.adapters.tls_memory import load_bundle
-from smtp_oauth_relay.adapters.vault import Vault
+from smtp_oauth_relay.adapters.tls.files import empty_context
+from smtp_oauth_relay.adapters.tls.memory import load_bundle
 from smtp_oauth_relay.checks import certificate
+from smtp_oauth_relay.checks.findings import Finding, fail, ok, warn
+from smtp_oauth_relay.configuration.settings import Settings
 from smtp_oauth_relay.errors import AzureUnavailable, SettingsError
-from smtp_oauth_relay.findings import Finding, fail, ok, warn
-from smtp_oauth_relay.settings import Settings
 
 
 async def examine(

@@ -8,8 +8,8 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from smtp_oauth_relay.advice.session import RENEW_CERTIFICATE
-from smtp_oauth_relay.findings import Finding, fail, ok, warn
-from smtp_oauth_relay.vitals import CERTIFICATE_WARNING
+from smtp_oauth_relay.checks.findings import Finding, fail, ok, warn
+from smtp_oauth_relay.status.vitals import CERTIFICATE_WARNING
 
 CHECK = "certificate"
 

@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from smtp_oauth_relay import configuration
 from smtp_oauth_relay.adapters.dkim_keys import read_key
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import Outbound, read_outbound
-from smtp_oauth_relay.adapters.tls import server_context
+from smtp_oauth_relay.adapters.tls.files import server_context
 from smtp_oauth_relay.advice.operation import CONFIGURATION
 from smtp_oauth_relay.checks import certificate, network, ports, sending, sign_in
+from smtp_oauth_relay.checks.findings import Finding, fail, ok, warn
+from smtp_oauth_relay.configuration import reading
+from smtp_oauth_relay.configuration.checks import cautions
+from smtp_oauth_relay.configuration.settings import Settings
 from smtp_oauth_relay.errors import SettingsError
-from smtp_oauth_relay.findings import Finding, fail, ok, warn
 from smtp_oauth_relay.model import Secret
-from smtp_oauth_relay.setting_checks import cautions
-from smtp_oauth_relay.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,12 @@ async def examine(environ: Mapping[str, str], asked: Asked) -> AsyncIterator[Fin
 
 
 def _configuration(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    effective = configuration.effective(settings)
-    usual = configuration.effective(Settings())
+    effective = reading.effective(settings)
+    usual = reading.effective(Settings())
     changed = [name for name, value in effective.items() if value != usual[name]]
     named = f": {', '.join(changed)}" if changed else ""
     yield ok("settings", f"{len(effective)} settings, {len(changed)} of them changed{named}")
-    for sentence in (*configuration.warnings(environ), *cautions(settings)):
+    for sentence in (*reading.warnings(environ), *cautions(settings)):
         yield warn("settings", sentence, CONFIGURATION.cure)
 
 

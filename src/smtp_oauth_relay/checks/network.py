@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from smtp_oauth_relay import advice
-from smtp_oauth_relay.adapters.graph_connections import open_http
+from smtp_oauth_relay.adapters.graph.connections import open_http
 from smtp_oauth_relay.adapters.outbound import Outbound, root_cause
-from smtp_oauth_relay.findings import Finding, fail, ok, warn
+from smtp_oauth_relay.checks.findings import Finding, fail, ok, warn
 
 ANSWER_S = 15.0
 MAX_CLOCK_S = 300.0

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from smtp_oauth_relay import replies
 from smtp_oauth_relay.advice import operation
-from smtp_oauth_relay.findings import Finding, fail, ok
-from smtp_oauth_relay.setting_values import ListenAddress
+from smtp_oauth_relay.checks.findings import Finding, fail, ok
+from smtp_oauth_relay.configuration.values import ListenAddress
 
 CHECK = "port"
 ANSWER_S = 5.0

@@ -4,14 +4,14 @@ import uuid
 from collections.abc import AsyncIterator
 
 from smtp_oauth_relay import advice
-from smtp_oauth_relay.adapters.graph import GraphMailSender
-from smtp_oauth_relay.adapters.graph_connections import open_http
+from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.send_mail import GraphMailSender
 from smtp_oauth_relay.adapters.outbound import Outbound
 from smtp_oauth_relay.adapters.smtp.probe import message
+from smtp_oauth_relay.checks.findings import Finding, fail, ok
+from smtp_oauth_relay.configuration.settings import Settings
 from smtp_oauth_relay.errors import DeliveryFailed
-from smtp_oauth_relay.findings import Finding, fail, ok
 from smtp_oauth_relay.model import BearerToken, OutgoingMail
-from smtp_oauth_relay.settings import Settings
 
 CHECK = "mail"
 

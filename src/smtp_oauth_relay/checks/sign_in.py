@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from smtp_oauth_relay import advice
-from smtp_oauth_relay.adapters.entra import EntraTokenSource
+from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
 from smtp_oauth_relay.adapters.outbound import Outbound
+from smtp_oauth_relay.checks.findings import Finding, fail, ok, warn
+from smtp_oauth_relay.configuration.settings import Settings
 from smtp_oauth_relay.errors import CredentialsRefused, SignInUnavailable
-from smtp_oauth_relay.findings import Finding, fail, ok, warn
+from smtp_oauth_relay.microsoft.token_claims import roles_of
 from smtp_oauth_relay.model import BearerToken, Principal, Secret
 from smtp_oauth_relay.relay import Directory, identify
-from smtp_oauth_relay.settings import Settings
-from smtp_oauth_relay.token_claims import roles_of
 
 CHECK = "login"
 MAIL_SEND, MAIL_READ_WRITE = "Mail.Send", "Mail.ReadWrite"

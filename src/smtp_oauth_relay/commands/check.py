@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from smtp_oauth_relay.checks.findings import Finding, State, document
 from smtp_oauth_relay.commands.exits import EX_FAILED, EX_OK
 from smtp_oauth_relay.commands.parsing import (
     add_env_file,
@@ -14,7 +15,6 @@ from smtp_oauth_relay.commands.parsing import (
     explain,
     password,
 )
-from smtp_oauth_relay.findings import Finding, State, document
 from smtp_oauth_relay.model import Secret
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from smtp_oauth_relay.commands.exits import EX_FAILED, EX_OK
 from smtp_oauth_relay.commands.parsing import add_env_file, environ, explain
 from smtp_oauth_relay.commands.username import CLIENT
 from smtp_oauth_relay.errors import AddressMalformed
-from smtp_oauth_relay.login import parse_client, parse_tenant
-from smtp_oauth_relay.rows import LookupRow, day, is_lookup_id
+from smtp_oauth_relay.model import LookupRow
+from smtp_oauth_relay.sign_in.login import parse_client, parse_tenant
+from smtp_oauth_relay.sign_in.rows import day, is_lookup_id
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +83,7 @@ def _describe_add(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(options: argparse.Namespace) -> int:
-    from smtp_oauth_relay.adapters import lookup_command
+    from smtp_oauth_relay.adapters.azure import lookup_command
 
     row = LookupRow(
         options.id or "",
@@ -97,14 +98,14 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from smtp_oauth_relay.adapters import lookup_command
+    from smtp_oauth_relay.adapters.azure import lookup_command
 
     asyncio.run(lookup_command.show(environ(options), print))
     return EX_OK
 
 
 def _remove(options: argparse.Namespace) -> int:
-    from smtp_oauth_relay.adapters import lookup_command
+    from smtp_oauth_relay.adapters.azure import lookup_command
 
     return (
         EX_OK
@@ -114,7 +115,7 @@ def _remove(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from smtp_oauth_relay.adapters import lookup_command
+    from smtp_oauth_relay.adapters.azure import lookup_command
 
     if options.id is None:
         return EX_OK if asyncio.run(lookup_command.show(environ(options), print)) else EX_FAILED

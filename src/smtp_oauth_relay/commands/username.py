@@ -6,7 +6,7 @@ import sys
 from smtp_oauth_relay.commands.exits import EX_OK, EX_USAGE
 from smtp_oauth_relay.commands.parsing import explain
 from smtp_oauth_relay.errors import UserNameMalformed
-from smtp_oauth_relay.login import DELIMITERS, parse_user_name, short_user_name
+from smtp_oauth_relay.sign_in.login import DELIMITERS, parse_user_name, short_user_name
 
 TENANT, CLIENT = "7a1c9d52-0f3e-4b86-9c55-2f6d8e1b4a30", "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541"
 

@@ -11,13 +11,13 @@ from email.parser import BytesHeaderParser
 from typing import Protocol
 from urllib.parse import quote
 
-from smtp_oauth_relay.adapters.status import HTML
-from smtp_oauth_relay.adapters.status_http import Answer
-from smtp_oauth_relay.markup import Markup, document, element, strangers
+from smtp_oauth_relay.adapters.status.http_server import Answer
+from smtp_oauth_relay.adapters.status.pages import HTML
 from smtp_oauth_relay.sandbox.journal import AcceptedMail
 from smtp_oauth_relay.sandbox.reading import Attachment, ReadMail, read_mail, readable
 from smtp_oauth_relay.sandbox.whole_mail import whole
-from smtp_oauth_relay.status_style import POLICY, STYLE
+from smtp_oauth_relay.status.markup import Markup, document, element, strangers
+from smtp_oauth_relay.status.style import POLICY, STYLE
 
 SHOWN = 50
 

@@ -5,7 +5,7 @@ import email.message
 import email.policy
 import secrets
 
-from smtp_oauth_relay.header import Field, parse_message
+from smtp_oauth_relay.message.header import Field, parse_message
 from smtp_oauth_relay.sandbox.journal import AcceptedMail, AttachedFile
 
 

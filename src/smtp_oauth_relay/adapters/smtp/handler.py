@@ -10,7 +10,7 @@ from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.repeats import Repeats
 from smtp_oauth_relay.adapters.smtp.content import Content
 from smtp_oauth_relay.adapters.smtp.sasl import Credentials
-from smtp_oauth_relay.delivery import Delivery
+from smtp_oauth_relay.delivery.task import Delivery
 from smtp_oauth_relay.errors import CredentialsRefused, MessageTooLarge, SignInUnavailable
 from smtp_oauth_relay.model import Envelope, Origin, Principal, Submission
 from smtp_oauth_relay.relay import Relay

@@ -14,8 +14,8 @@ from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
 from smtp_oauth_relay.adapters.smtp.policy import Handler, SessionPolicy
 from smtp_oauth_relay.adapters.smtp.session import Door
+from smtp_oauth_relay.configuration.values import ListenAddress
 from smtp_oauth_relay.errors import StartFailed
-from smtp_oauth_relay.setting_values import ListenAddress
 
 logger = logging.getLogger(__name__)
 

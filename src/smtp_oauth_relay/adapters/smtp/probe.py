@@ -13,7 +13,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from smtp_oauth_relay import advice, replies
-from smtp_oauth_relay.setting_values import ListenAddress
+from smtp_oauth_relay.configuration.values import ListenAddress
 
 TIMEOUT_S = 90.0
 """Longer than the relay's own deadline for a delivery."""

@@ -1,0 +1,1 @@
+"""Tokens from Entra ID, by MSAL."""

@@ -1,0 +1,1 @@
+"""Messages to Microsoft Graph over HTTPS: sendMail, and uploads."""

@@ -1,0 +1,1 @@
+"""What watches the relay, and the HTTP server that tells it."""

@@ -1,0 +1,1 @@
+"""How the relay is at one moment, and the page that shows it."""
