@@ -1,8 +1,10 @@
 """What work costs on the CPU, whatever else the machine does meanwhile."""
 
+import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,6 +20,29 @@ def seconds(work: Callable[[], object]) -> float:
         return time.thread_time() - started
     finally:
         sys.settrace(tracer)
+
+
+@asynccontextmanager
+async def longest_stop() -> AsyncIterator[Callable[[], float]]:
+    """Measure how many seconds this process works at most between two turns of the event loop.
+
+    The work of all of its threads counts: one that keeps the interpreter stops the loop, too.
+    """
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = time.process_time()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.process_time() - before)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    try:
+        yield lambda: longest
+    finally:
+        watching.cancel()
 
 
 def require_proportion(work: Callable[[T], object], one: T, four: T) -> None:
