@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import socket
 import tracemalloc
 
 import pytest
@@ -368,6 +369,8 @@ async def test_a_client_that_never_reads_over_tls(
 ) -> None:
     """TLS has buffers of its own, which must not be filled without end either."""
     monkeypatch.setattr(connection, "WRITE_S", SOON_S)
+    for bound in relay.running._listeners[0]._servers[0].sockets:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # else it takes megabytes
     async with relay.logged_in() as dialogue:
         await dialogue.ask(f"MAIL FROM:<{MAILBOX}>")
         transport = dialogue.writer.transport
