@@ -150,7 +150,7 @@ class Morning:
 
     async def _device(self, number: int, mailbox: str, dice: random.Random) -> None:
         await asyncio.sleep(dice.uniform(0, WAKE_WITHIN_S))
-        mail = OutgoingMail(str(number), mailbox, b"")
+        mail = OutgoingMail(str(number), mailbox, b"", b"")
         for tries in range(MAX_TRIES if number % 2 else 1):
             if tries:
                 await asyncio.sleep(RETRY_S * dice.uniform(0.8, 1.2))

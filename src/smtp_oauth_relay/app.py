@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import httpx
-
 from smtp_oauth_relay import __version__
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.audit import log_outcome
@@ -36,7 +34,7 @@ from smtp_oauth_relay.adapters.status.pulse import Parts
 from smtp_oauth_relay.configuration import reading
 from smtp_oauth_relay.configuration.checks import cautions
 from smtp_oauth_relay.configuration.settings import Settings
-from smtp_oauth_relay.delivery.courier import Courier, MailSender, TokenSource
+from smtp_oauth_relay.delivery.courier import Courier, TokenSource
 from smtp_oauth_relay.delivery.ledger import Ledger
 from smtp_oauth_relay.delivery.pacing import Pacing
 from smtp_oauth_relay.delivery.shares import Shares
@@ -46,7 +44,7 @@ from smtp_oauth_relay.message.large_mail import MAX_MESSAGE_OCTETS
 from smtp_oauth_relay.message.recipients import HeaderRecipients
 from smtp_oauth_relay.message.sender import SenderMailbox
 from smtp_oauth_relay.model import MAX_MIME_OCTETS
-from smtp_oauth_relay.relay import Directory, Policy, Relay
+from smtp_oauth_relay.relay import Policy, Relay
 
 logger = logging.getLogger(__name__)
 
@@ -133,20 +131,15 @@ async def running_relay(
             timeout_s=settings.entra_http_timeout,
         )
         parts.push_async_callback(tokens.aclose)
-        http = open_http(outbound, settings.graph_endpoint, connections=settings.max_sessions)
-        sender = GraphMailSender(
-            http, settings.graph_endpoint, timeout_s=settings.graph_http_timeout
-        )
-        parts.push_async_callback(sender.aclose)
         composer = Composer(_rules(settings), azure.keys)
         parts.callback(composer.close)
-        uploader = None
-        if settings.uploads:
-            uploader = _uploader(settings, outbound, http)
-            parts.push_async_callback(uploader.aclose)
         pacing, ledger = Pacing(settings.graph_mailbox_concurrency), Ledger(secrets.token_bytes(32))
-        relay = _relay(
-            settings, tokens, composer, sender, uploader, pacing, ledger, azure.directory
+        courier, large_courier = _couriers(settings, outbound, tokens, pacing, parts)
+        relay = Relay(
+            *(tokens, composer, courier, ledger, Shares(settings.max_sessions), log_outcome),
+            _access(settings),
+            large_courier=large_courier,
+            directory=azure.directory,
         )
         memory = _memory_budget(settings)
         admission = Admission(
@@ -177,59 +170,42 @@ async def running_relay(
             await running.drain(0)
 
 
-def _uploader(settings: Settings, outbound: Outbound, http: httpx.AsyncClient) -> GraphUploadSender:
-    return GraphUploadSender(
+def _couriers(
+    settings: Settings,
+    outbound: Outbound,
+    tokens: TokenSource,
+    pacing: Pacing,
+    parts: AsyncExitStack,
+) -> tuple[Courier, Courier | None]:
+    """Return who brings mail to Graph, and who brings large mail, if that is wanted."""
+    endpoint, timeout_s = settings.graph_endpoint, settings.graph_http_timeout
+    connections = settings.max_sessions
+    http = open_http(outbound, endpoint, connections=connections)
+    sender = GraphMailSender(http, endpoint, timeout_s=timeout_s)
+    parts.push_async_callback(sender.aclose)
+    courier = Courier(
+        tokens, sender, pacing, deadline_s=settings.delivery_deadline, request_s=timeout_s
+    )
+    if not settings.uploads:
+        return courier, None
+    deadline_s = settings.large_delivery_deadline
+    uploader = GraphUploadSender(
         http,
         outbound,
-        settings.graph_endpoint,
-        timeout_s=settings.graph_http_timeout,
-        deadline_s=settings.large_delivery_deadline * UPLOAD_SHARE,
-        connections=settings.max_sessions,
+        endpoint,
+        timeout_s=timeout_s,
+        deadline_s=deadline_s * UPLOAD_SHARE,
+        connections=connections,
     )
+    parts.push_async_callback(uploader.aclose)
+    return courier, Courier(tokens, uploader, pacing, deadline_s=deadline_s, request_s=deadline_s)
 
 
-def _relay(
-    settings: Settings,
-    tokens: TokenSource,
-    composer: Composer,
-    sender: MailSender,
-    uploader: MailSender | None,
-    pacing: Pacing,
-    ledger: Ledger,
-    directory: Directory | None,
-) -> Relay:
-    courier = Courier(
-        tokens,
-        sender,
-        pacing,
-        deadline_s=settings.delivery_deadline,
-        request_s=settings.graph_http_timeout,
-    )
-    large_courier = None
-    if uploader is not None:
-        large_courier = Courier(
-            tokens,
-            uploader,
-            pacing,
-            deadline_s=settings.large_delivery_deadline,
-            request_s=settings.large_delivery_deadline,
-        )
-    policy = Policy(
+def _access(settings: Settings) -> Policy:
+    return Policy(
         settings.username_delimiter,
         frozenset(settings.allowed_tenants),
         frozenset(settings.allowed_clients),
-    )
-    shares = Shares(settings.max_sessions)
-    return Relay(
-        tokens,
-        composer,
-        courier,
-        ledger,
-        shares,
-        log_outcome,
-        policy,
-        large_courier=large_courier,
-        directory=directory,
     )
 
 

@@ -166,22 +166,22 @@ class OutgoingMail:
         submission_id: sent as `client-request-id`.
         mailbox: bare `local@domain` in whose name Graph sends.
         mime: the whole message, CRLF line ends; of a large one the header section alone.
+        fingerprint: SHA-256 of what the client handed over, by which a repetition is known.
         rest: of a large one the empty line and the body, a view of what the client handed over:
             a copy would stop the event loop, and take as much memory again. Else empty.
         repairs: what was set right, in the order of `Repair`.
         author_domain: of the From field, in lower case and A-labels.
         signed_for: the domain in whose name it carries the relay's DKIM signature; empty for none.
-        fingerprint: SHA-256 of what the client handed over, by which a repetition is known.
     """
 
     submission_id: str
     mailbox: str
     mime: bytes = field(repr=False)
+    fingerprint: bytes = field(repr=False)
     rest: bytes | memoryview = field(default=b"", repr=False)
     repairs: tuple[Repair, ...] = ()
     author_domain: str = ""
     signed_for: str = ""
-    fingerprint: bytes = field(default=b"", repr=False)
 
     @property
     def is_large(self) -> bool:

@@ -58,7 +58,7 @@ async def test_a_cloud_is_reached_at_its_own_hosts(cloud: str) -> None:
         sender = GraphMailSender(http, settings.graph_endpoint, timeout_s=20)
         with pytest.raises(SignInUnavailable):
             await tokens.token(Principal("contoso.example", "client", Secret("s")))
-        mail = OutgoingMail("1", "a@contoso.example", b"From: a@contoso.example\r\n\r\n")
+        mail = OutgoingMail("1", "a@contoso.example", b"From: a@contoso.example\r\n\r\n", b"")
         with pytest.raises(DeliveryFailed):
             await sender.send(mail, BearerToken("t", 1.0))
         await tokens.aclose()

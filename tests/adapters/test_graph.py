@@ -178,7 +178,7 @@ async def peer_that(
 def mail(octets: int = SMALL, mailbox: str = "printer@contoso.example") -> OutgoingMail:
     """Return a message of a size; its content is no text, so that no octet goes unnoticed."""
     content = (bytes(range(256)) * (octets // 256 + 1))[:octets]
-    return OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", mailbox, content)
+    return OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", mailbox, content, b"")
 
 
 async def accept(connection: Connection) -> None:
@@ -642,7 +642,7 @@ CONTOSO = Application(
 )
 PRINCIPAL = Principal(CONTOSO.tenant, CONTOSO.client, Secret(CONTOSO.secret))
 MIME = b"From: printer@contoso.example\r\nTo: a@fabrikam.example\r\n\r\npage 1\r\n"
-PAGE = OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", "printer@contoso.example", MIME)
+PAGE = OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", "printer@contoso.example", MIME, b"")
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ CONTOSO = Application(
 )
 PRINCIPAL = Principal(CONTOSO.tenant, CONTOSO.client, Secret(CONTOSO.secret))
 MIME = b"From: printer@contoso.example\r\nTo: a@fabrikam.example\r\n\r\npage 1\r\n"
-PAGE = OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", "printer@contoso.example", MIME)
+PAGE = OutgoingMail("0c1ab1e0-0000-4000-8000-000000000000", "printer@contoso.example", MIME, b"")
 GRAPH = "https://graph.microsoft.com"
 
 

@@ -29,7 +29,7 @@ from smtp_oauth_relay.model import OutgoingMail, Receipt
 from tests.ports import CONTENT, MAILBOX, PRINCIPAL, Entra, Graph, Step
 from tests.virtual_time import run
 
-MAIL = OutgoingMail("68265808", MAILBOX, CONTENT)
+MAIL = OutgoingMail("68265808", MAILBOX, CONTENT, b"")
 
 
 class Delivered:
@@ -284,7 +284,7 @@ def test_a_hundred_mails_survive_every_fifth_answer_429() -> None:
     async def scene() -> None:
         graph = Graph(*[throttled(1) if n % 5 == 4 else Step(latency_s=0.1) for n in range(125)])
         courier = Courier(Entra(), graph, Pacing(4), deadline_s=120, request_s=30)
-        mails = [OutgoingMail(str(number), MAILBOX, CONTENT) for number in range(100)]
+        mails = [OutgoingMail(str(number), MAILBOX, CONTENT, b"") for number in range(100)]
         await asyncio.gather(*(courier.deliver(mail, PRINCIPAL, Effort()) for mail in mails))
 
         assert sorted(int(mail.submission_id) for mail in graph.taken) == list(range(100))

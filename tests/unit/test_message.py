@@ -83,8 +83,8 @@ def test_a_proper_message_gets_a_trace_field_and_nothing_else() -> None:
         "6826",
         "scanner@x.example",
         TRACE + content,
+        sha256(content).digest(),
         author_domain="x.example",
-        fingerprint=sha256(content).digest(),
     )
 
 

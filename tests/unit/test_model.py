@@ -21,7 +21,7 @@ TENANT, CLIENT = "contoso.com", "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541"
 PRINCIPAL = Principal(TENANT, CLIENT, Secret(SECRET))
 TOKEN = BearerToken(f"eyJ0eXAiOiJKV1Qi.{SECRET}", expires_at=1.0)
 SUBMISSION = Submission("id", PRINCIPAL, Envelope("", ("a@x.example",)), CONTENT.encode())
-MAIL = OutgoingMail("id", "scanner@x.example", CONTENT.encode())
+MAIL = OutgoingMail("id", "scanner@x.example", CONTENT.encode(), b"")
 VALUES = [
     Secret(SECRET),
     PRINCIPAL,

@@ -28,7 +28,7 @@ async def examine(
         sender: bare `local@domain` of a mailbox.
         recipient: bare `local@domain`.
     """
-    mail = OutgoingMail(str(uuid.uuid4()), sender, message(sender, recipient))
+    mail = OutgoingMail(str(uuid.uuid4()), sender, message(sender, recipient), fingerprint=b"")
     graph = GraphMailSender(
         open_http(outbound, settings.graph_endpoint, connections=1),
         settings.graph_endpoint,

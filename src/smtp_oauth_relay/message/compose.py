@@ -122,10 +122,10 @@ def compose(submission: Submission, rules: Rules, at: datetime) -> OutgoingMail:
         submission.id,
         sender.mailbox,
         message.header_section() if is_large else message.to_bytes(),
+        sha256(submission.content).digest(),  # here, where it holds nobody up
         message.rest if is_large else b"",
         tuple(repair for repair in Repair if repair in noted.repairs),
         author_domain=domain_of_author(message),
-        fingerprint=sha256(submission.content).digest(),  # here, where it holds nobody up
     )
 
 
