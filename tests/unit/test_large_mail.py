@@ -13,7 +13,7 @@ from smtp_oauth_relay.message import large_mail, mime_structure
 from smtp_oauth_relay.message.encoded_content import EncodedContent
 from smtp_oauth_relay.message.header import parse_message
 from smtp_oauth_relay.message.large_mail import MAX_MESSAGE_OCTETS, Attachment, LargeMail
-from smtp_oauth_relay.message.mime_structure import MAX_DEPTH, MAX_PARTS, Part
+from smtp_oauth_relay.message.mime_structure import MAX_DELIMITERS, MAX_DEPTH, MAX_PARTS, Part
 from tests.effort import seconds
 
 HEADER = b"From: a@x.example\r\nSubject: Scan\r\nMIME-Version: 1.0\r\n"
@@ -209,6 +209,12 @@ ENCODED = {
     "no padding": (b"base64", b"QUJD\r\nRA\r\n", b"ABCD"),
     "odd characters": (b"BASE64", b"QU*JD\r\n \r\nRA==\r\n", b"ABCD"),
     "quoted-printable": (b"quoted-printable", b"a=3Db=\r\nc\r\n", b"a=bc"),
+    "padding without an end": (b"base64", b"QUJD\r\nRA=" + b"=" * 300_000 + b"\r\n", b"ABCD"),
+    "quoted-printable, large": (
+        b"quoted-printable",
+        (b"=C3=A4" * 12 + b"=\r\n") * 4000 + b"\r\n",
+        b"\xc3\xa4" * 48_000,
+    ),
     "8bit": (b"8bit", b"\xe4\r\nb\r\n", b"\xe4\r\nb"),
     "none": (b"", b"a\r\n", b"a"),
     "empty": (b"base64", b"\r\n", b""),
@@ -324,6 +330,12 @@ def test_the_number_of_parts_is_bounded() -> None:
     """A message of a million parts takes no memory."""
     with pytest.raises(ContentRefused):
         read_structure(HEADER + multipart(*[TEXT] * (MAX_PARTS + 1)))
+
+
+def test_lines_that_look_like_delimiters_are_bounded() -> None:
+    """They cost time, though they begin no part."""
+    with pytest.raises(ContentRefused, match="too many lines that look like the delimiter"):
+        read_structure(HEADER + MIXED + b"\r\n--bx" * (MAX_DELIMITERS + 1))
 
 
 def test_the_parts_of_all_multiparts_count_together() -> None:
