@@ -8,6 +8,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --custom-compile-command "make lock"
 IMAGE = $(shell sed -n 's/^image = "\(.*\)"$$/\1/p' pyproject.toml)
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' src/smtp_oauth_relay/__init__.py)
+# A process for each core; one that has run out of tests takes over the next ones of another.
+AT_ONCE := --numprocesses auto --dist worksteal
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 MINUTES = 5
 
@@ -35,7 +37,7 @@ docs: $(VENV)/.developer ## the documentation as a site, in site/: every link is
 	$(BIN)/zensical build --strict --clean
 
 test: check ## all checks, all tests with coverage, and the tests of the built wheel
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest $(AT_ONCE) --quiet --durations=15 --cov --cov-report=term
 	@$(MAKE) --no-print-directory test-wheel
 
 # The wheel goes into an environment of its own that sees the dependencies in $(VENV), but, as
@@ -52,7 +54,8 @@ test-wheel: $(VENV)/.developer ## build the wheel and run the unit tests on what
 		--no-index "$$work"/dist/*.whl; \
 	"$$work/venv/bin/smtp-oauth-relay" --version; \
 	"$$work/venv/bin/python" -c 'import smtp_oauth_relay as it; assert "'"$$work"'" in it.__file__'; \
-	"$$work/venv/bin/python" -m pytest -q -p no:cacheprovider -o pythonpath= tests/unit
+	"$$work/venv/bin/python" -m pytest $(AT_ONCE) -q -p no:cacheprovider -o pythonpath= \
+		tests/unit
 
 # Each part skips with its reason when something it needs is not installed; with CI=true it fails.
 test-all: $(VENV)/.developer ## the tests with real mail clients, a browser, the image; fuzz, TLS scan, checkov

@@ -49,6 +49,7 @@ class Dialogue:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self._is_reset = False  # in a handshake: asyncio does not tell the writer, which would wait
 
     @classmethod
     async def connect(cls, port: int, host: str = "127.0.0.1") -> Self:
@@ -120,8 +121,12 @@ class Dialogue:
 
     async def shake_hands(self, trust: ssl.SSLContext) -> None:
         """Begin TLS on the connection, which STARTTLS has been answered on."""
-        async with asyncio.timeout(PATIENCE_S):
-            await self.writer.start_tls(trust, server_hostname="localhost")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self.writer.start_tls(trust, server_hostname="localhost")
+        except ConnectionError:
+            self._is_reset = True
+            raise
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -159,6 +164,8 @@ class Dialogue:
     async def close(self) -> None:
         """Close the connection."""
         self.writer.close()
+        if self._is_reset:
+            return
         with suppress(ConnectionError, ssl.SSLError, TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 await self.writer.wait_closed()

@@ -1,6 +1,5 @@
 """Texts and mailboxes that tests of several modules are fed with."""
 
-import time
 from collections.abc import Callable
 
 from hypothesis import strategies as st
@@ -34,17 +33,6 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     "a local part of pairs": lambda size: '"' + "\\a" * (size // 2) + "@x",
 }
 """Address lists of a given length that would like to take more than their time."""
-
-
-def seconds(work: Callable[[str], object], text: str) -> float:
-    """Return how long the work takes on its own CPU time, at best of three."""
-    best = float("inf")
-    for _ in range(3):
-        started = time.process_time()
-        work(text)
-        best = min(best, time.process_time() - started)
-    return best
-
 
 LOCAL_PARTS = st.one_of(
     st.from_regex(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]{1,12}(\.[A-Z0-9]{1,12})?", fullmatch=True),

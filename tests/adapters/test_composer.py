@@ -22,6 +22,7 @@ from smtp_oauth_relay.model import (
     Secret,
     Submission,
 )
+from tests.effort import longest_stop
 from tests.serving import MAILBOX, RECIPIENT, Served, mail_from
 
 RULES = Rules("relay.example")
@@ -184,30 +185,18 @@ HOSTILE = {
 }
 
 
-async def longest_stop_s(over: asyncio.Event) -> float:
-    """Return how long the event loop stood still at most."""
-    longest, last = 0.0, time.perf_counter()
-    while not over.is_set():
-        await asyncio.sleep(0.001)
-        now = time.perf_counter()
-        longest, last = max(longest, now - last), now
-    return longest
-
-
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 async def test_no_message_stops_the_loop(content: bytes) -> None:
-    """Other devices do not notice; at best of ten, since machines of tests are busy."""
+    """Other devices do not notice; at best of ten, since the threads share two cores."""
     stops = []
     async with composer(Keys()) as it:
         for _ in range(10):
-            over = asyncio.Event()
-            watch = asyncio.create_task(longest_stop_s(over))
-            await asyncio.sleep(0.005)
-            await asyncio.gather(
-                *(it.compose(submission(content)) for _ in range(THREADS)), return_exceptions=True
-            )
-            over.set()
-            stops.append(await watch)
+            async with longest_stop() as stopped_s:
+                await asyncio.gather(
+                    *(it.compose(submission(content)) for _ in range(THREADS)),
+                    return_exceptions=True,
+                )
+            stops.append(stopped_s())
             if stops[-1] < LONGEST_STOP_S:
                 break
 

@@ -41,6 +41,7 @@ from smtp_oauth_relay.errors import (
 )
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Principal, Receipt, Secret
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
+from tests.patience import until
 from tests.unswept import living, unswept
 
 TOKEN = BearerToken("a-token", expires_at=1e9)
@@ -451,15 +452,17 @@ async def test_waiting_for_a_free_connection_sends_nothing(tmp_path: Path) -> No
     """Mail that never got a connection may be tried again, unlike the one that holds it."""
     async with (
         peer_that(hang, tmp_path) as peer,
-        peer.sender(timeout_s=SHORT_S, connections=1) as sender,
+        peer.sender(connections=1) as sender,
     ):
-        first, second = await asyncio.gather(
-            sender.send(mail(), TOKEN), sender.send(mail(), TOKEN), return_exceptions=True
-        )
+        first = asyncio.create_task(sender.send(mail(), TOKEN))
+        await until(lambda: len(peer.heads) == 1, "the first one has the connection")
+        with pytest.raises(GraphUnreachable):
+            await sender.send(mail(), TOKEN, deadline=asyncio.get_running_loop().time() + SHORT_S)
 
-        assert type(first) is OutcomeUnknown
-        assert type(second) is GraphUnreachable
+        assert not first.done()
         assert len(peer.heads) == 1
+        first.cancel()
+        await asyncio.wait({first})
 
 
 async def test_a_closed_sender_sends_nothing(tmp_path: Path) -> None:

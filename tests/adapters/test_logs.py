@@ -320,7 +320,7 @@ def test_hashed_addresses_can_be_told_apart_but_not_read(format: str) -> None:
     assert facts["sender"] == hashed
     assert str(facts["recipients"]).count(hashed) == 1
     assert str(facts["reason"]).count(hashed) == 2
-    assert not re.search("scan|example|b.de", stream.getvalue(), re.IGNORECASE)
+    assert not re.search(r"scan|example|b\.de", stream.getvalue(), re.IGNORECASE)
 
 
 @both_formats
@@ -345,7 +345,7 @@ def test_addresses_can_be_left_out(format: str) -> None:
     assert facts["sender"] == ""
     assert facts["reason"] == "no mailbox [hidden], ask [hidden]"
     assert facts["client"] == "00000000-0000-0000-0000-000000000001"
-    assert not re.search("scan|example|b.de", stream.getvalue().partition(" at ")[0])
+    assert not re.search(r"scan|example|b\.de", stream.getvalue().partition(" at ")[0])
 
 
 @both_formats

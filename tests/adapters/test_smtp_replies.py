@@ -17,7 +17,7 @@ SPOKEN = "".join(
 CONSTANTS = [value for value in vars(replies).values() if isinstance(value, Reply)]
 
 
-@pytest.mark.parametrize("reply", {*CONSTANTS, *REPLIES.values()}, ids=str)
+@pytest.mark.parametrize("reply", dict.fromkeys([*CONSTANTS, *REPLIES.values()]), ids=str)
 def test_every_reply_is_in_a_dialogue(reply: Reply) -> None:
     """Nobody adds a reply, enhanced code and all, that no client has met."""
     assert str(reply)[:9] in SPOKEN

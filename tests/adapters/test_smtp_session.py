@@ -316,13 +316,12 @@ async def test_a_refusal_takes_its_time_and_stops_nobody(
     began = clock()
     wrong = asyncio.create_task(relay.log_in(secret=WRONG_SECRET))
     right = await relay.log_in()
-    right_took_s = clock() - began
+    is_right_first = not wrong.done()
     refused = await wrong
-    wrong_took_s = clock() - began
 
     assert (right.short, refused.short) == ("235 2.7.0", "535 5.7.8")
-    assert wrong_took_s >= 1.0
-    assert right_took_s < 1.0
+    assert clock() - began >= 1.0
+    assert is_right_first
 
 
 # The end --------------------------------------------------------------------------------------

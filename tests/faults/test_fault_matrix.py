@@ -71,7 +71,7 @@ UNANSWERED = "451 4.4.2 No clear answer from Graph, try again later"
 GRAPH: dict[str, Row] = {
     "nothing": Row((), "250 2.0.0", 1, 1),
     "429, wait 1 s": Row((Fault(status=429, retry_after=1),), "250 2.0.0", 2, 1),
-    "429, wait 300 s": Row((Fault(status=429, retry_after=300),), "451 4.4.5", 1, 0, at_most_s=1.0),
+    "429, wait 300 s": Row((Fault(status=429, retry_after=300),), "451 4.4.5", 1, 0, at_most_s=5.0),
     "429 without a time": Row((Fault(status=429),), "250 2.0.0", 2, 1),
     "429, wait 0 s": Row((Fault(status=429, retry_after=0),), "250 2.0.0", 2, 1),
     "429 twice": Row((Fault(status=429, retry_after=1),) * 2, "250 2.0.0", 3, 1),

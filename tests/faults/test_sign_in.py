@@ -116,8 +116,6 @@ async def test_entra_id_falls_silent() -> None:
     async with StandIn([CONTOSO, fabrikam]) as both:
         both.entra_faults.add(Fault(action="hang"), times=None, path_contains=OTHER)
         async with serving(both, ENTRA_HTTP_TIMEOUT="1") as relay:
-            clock = asyncio.get_running_loop().time
-            began = clock()
             hanging = asyncio.create_task(relay.log_in(f"{OTHER}@{CONTOSO.client}"))
             await both.wait_for_requests(1)
 
@@ -125,8 +123,8 @@ async def test_entra_id_falls_silent() -> None:
 
             assert not hanging.done()
             assert str(other) == GRANTED
-            assert str(await hanging) == UNAVAILABLE
-            assert clock() - began < 5
+            async with asyncio.timeout(8):
+                assert str(await hanging) == UNAVAILABLE
 
 
 @pytest.mark.parametrize("stopped", [True, False], ids=["reads nothing", "answers nothing"])

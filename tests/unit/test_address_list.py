@@ -13,7 +13,8 @@ from smtp_oauth_relay.message.address_list import (
     parse_list,
     written,
 )
-from tests.hostile import HOSTILE, LOOKS_LIKE_A_LIST, VALID, seconds
+from tests.effort import require_proportion
+from tests.hostile import HOSTILE, LOOKS_LIKE_A_LIST, VALID
 
 LISTS = {
     "one": ("a@x.example", ("a@x.example",)),
@@ -150,11 +151,7 @@ def test_a_display_name_is_made_a_phrase(text: str, name: str) -> None:
 @pytest.mark.parametrize("repeat", HOSTILE.values(), ids=HOSTILE)
 def test_a_list_takes_time_in_proportion_to_its_length(repeat: Callable[[int], str]) -> None:
     """One mail must not stop the event loop, and all devices with it."""
-    quarter = seconds(listed_mailboxes, repeat(64_000))
-
-    whole = seconds(listed_mailboxes, repeat(256_000))
-
-    assert whole < 10 * quarter + 0.02  # 4 if it is in proportion, 16 if it grows by the square
+    require_proportion(listed_mailboxes, repeat(64_000), repeat(256_000))
 
 
 @given(st.one_of(st.text(), LOOKS_LIKE_A_LIST))

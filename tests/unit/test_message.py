@@ -1,10 +1,7 @@
 """From what a client handed over to what Graph gets: all steps together."""
 
 import email
-import sys
-import time
 import tracemalloc
-from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -35,6 +32,7 @@ from smtp_oauth_relay.model import (
     Secret,
     Submission,
 )
+from tests.effort import seconds
 from tests.hostile import HOSTILE, LOOKS_LIKE_A_LIST
 
 CLIENT = "c4e8b1f6-5d27-4e9a-8a13-90b7d6f2e541"
@@ -307,18 +305,6 @@ def test_what_is_composed_on_the_loop_takes_no_time(header: bytes) -> None:
 def test_what_can_take_time_is_not_light(content: bytes, recipients: int) -> None:
     """It goes into a thread."""
     assert not is_light(submission(content, *["a@x.example"] * recipients))
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long it takes; what other processes and the measuring of coverage take aside."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    started = time.thread_time()
-    try:
-        work()
-        return time.thread_time() - started
-    finally:
-        sys.settrace(tracer)
 
 
 # For every message ------------------------------------------------------------------------------

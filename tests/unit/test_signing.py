@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -27,6 +26,7 @@ from smtp_oauth_relay.message.signing import (
     signature_field,
 )
 from smtp_oauth_relay.message.signing_names import Canonicalization, can_sign_for, field_list
+from tests.effort import seconds
 
 FIELDS = field_list(
     "from,to,cc,subject,date,reply-to,mime-version,content-type,content-transfer-encoding"
@@ -360,11 +360,9 @@ def test_long_bodies_are_cut_without_a_trace(runs: list[tuple[bytes, int]], befo
 def test_no_body_takes_long(body: bytes, canonicalization: Canonicalization) -> None:
     """An own expression or dkimpy's takes a minute for some of these: one mail stops the relay."""
     signer = signer_of(canonicalization=canonicalization)
-    start = time.perf_counter()
+    message = HEAD + b"\r\n" + body
 
-    signature_field(HEAD + b"\r\n" + body, "contoso.com", signer, SIGNED_AT)
-
-    assert time.perf_counter() - start < 2
+    assert seconds(lambda: signature_field(message, "contoso.com", signer, SIGNED_AT)) < 2
 
 
 @pytest.mark.parametrize(
@@ -382,11 +380,9 @@ def test_no_body_takes_long(body: bytes, canonicalization: Canonicalization) -> 
 )
 def test_no_header_section_takes_long(header: bytes) -> None:
     """256 kB of it is what the relay lets in."""
-    start = time.perf_counter()
+    message = HEAD + header + b"\r\nx\r\n"
 
-    signature_field(HEAD + header + b"\r\nx\r\n", "contoso.com", signer_of(), SIGNED_AT)
-
-    assert time.perf_counter() - start < 2
+    assert seconds(lambda: signature_field(message, "contoso.com", signer_of(), SIGNED_AT)) < 2
 
 
 VALUES = st.lists(
