@@ -5,6 +5,7 @@ import email
 import email.policy
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from tests.interop.page import Page
 from tests.serving import MAILBOX, RECIPIENT, USER_NAME, Served, serving
 from tests.tools import cannot_run
 
-PATIENCE_S = 60
+PATIENCE_S = 300
+"""For one client, on a machine that has much else to do: only one that hangs takes so long."""
+
 BLIND = "blind@fabrikam.example"
 SUBJECT = f"{CONTENT}: Prüfbericht für das Büro, 12 €"
 TEXT = f"{CONTENT}\n\nGrüße aus dem 2. Stock\n.\n..und Schluß\n"
@@ -90,13 +93,16 @@ class Trial:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
+        loop = asyncio.get_running_loop()
+        impatience = loop.call_later(PATIENCE_S, os.killpg, process.pid, signal.SIGTERM)
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                output, _ = await process.communicate()
+            output, _ = await process.communicate()  # also of one that was ended
         finally:
+            impatience.cancel()
             if process.returncode is None:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         self.said = output.decode(errors="replace")
         assert process.returncode is not None
@@ -116,7 +122,7 @@ class Trial:
             "MECHANISM": "LOGIN" if case == "login" else "PLAIN",
             "NAME": USER_NAME,
             "PASSWORD": WRONG_SECRET if case == "wrong" else SECRET,
-            "PATIENCE_S": "2" if case == "wrong" else "20",
+            "GIVES_UP": "yes" if case == "wrong" else "no",
             "FROM": MAILBOX,
             "TO": RECIPIENT,
             "BCC": BLIND,

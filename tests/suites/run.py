@@ -48,6 +48,7 @@ class Suite:
         report.unlink(missing_ok=True)
         own = [str(ROOT / "src"), str(Path(__file__).parent)]
         arguments = ["-q", "-p", "no:cacheprovider", "-W", "ignore", f"--junitxml={report}"]
+        arguments.append(f"--confcutdir={self.folder}")  # what lies above it is not theirs
         if is_ours:
             arguments += ["-p", "ours"]
         done = subprocess.run(
