@@ -54,7 +54,11 @@ class Suite:
         done = subprocess.run(
             [WORK / "venv/bin/python", "-m", "pytest", *arguments, *self.options, *self.tests],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([*own, str(self.folder / "src")])},
+            env={
+                **os.environ,
+                "CI": "true",  # Hypothesis then tries the same in each run, however long it takes
+                "PYTHONPATH": os.pathsep.join([*own, str(self.folder / "src")]),
+            },
             capture_output=True,
             text=True,
             timeout=600,
