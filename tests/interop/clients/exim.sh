@@ -5,6 +5,7 @@ exim=$TOOLS/exim/usr/sbin/exim4
 chmod 711 "$WORK"
 mkdir -p "$WORK/spool" "$WORK/log"
 chown Debian-exim "$WORK/spool" "$WORK/log"
+install -m 644 "$CA" "$WORK/ca.pem"  # it is read by Exim's own user
 umask 077
 doubled=$(printf %s "$PASSWORD" | sed 's/:/::/g; s/\^/^^/g')
 cat > "$WORK/conf" <<END
@@ -28,7 +29,7 @@ relay:
   driver = smtp
   hosts_require_auth = *
   hosts_require_tls = *
-  tls_verify_certificates = $CA
+  tls_verify_certificates = $WORK/ca.pem
   tls_verify_hosts = *
   protocol = $([ "$TLS" = implicit ] && echo smtps || echo smtp)
 begin retry

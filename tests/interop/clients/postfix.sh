@@ -60,7 +60,7 @@ anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 END
 [ -n "${SUBMIT_PORT:-}" ] || sed -i '/smtpd$/d' "$conf/master.cf"
-trap 'postfix -c "$conf" stop > /dev/null 2>&1; cat "$WORK/start" "$WORK/log"' EXIT
+trap 'postfix -c "$conf" stop > /dev/null 2>&1 || true; cat "$WORK/start" "$WORK/log"' EXIT
 trap 'exit 1' TERM
 postfix -c "$conf" start > "$WORK/start" 2>&1
 sendmail -C "$conf" -oi -f "$FROM" "$TO" "$BCC" < "$MAIL"
