@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 
+from benchmarks.intake_parts import intake, stock_intake
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
@@ -68,6 +69,7 @@ async def stand_in(asked: Configuration) -> AsyncIterator[tuple[Facts, Callable[
             lambda: {
                 "accepted": accepted,
                 "throttled": sum(each.status == 429 for each in running.requests),
+                "tokens": sum(each.path.endswith("/token") for each in running.requests),
             },
         )
 
@@ -86,7 +88,8 @@ async def relay(asked: Configuration) -> AsyncIterator[tuple[Facts, Callable[[],
     settings = read_settings(environ)
     logs.setup(settings.log_level, settings.log_format, settings.log_addresses, sys.stderr)
     async with running_relay(settings, read_outbound(environ)) as running:
-        yield {"port": int(running.addresses[0].rpartition(":")[2])}, dict
+        port = int(running.addresses[0].rpartition(":")[2])
+        yield {"port": port, "status": running.status_addresses[0]}, dict
 
 
 class Floor:
@@ -159,7 +162,13 @@ async def floor(asked: Configuration) -> AsyncIterator[tuple[Facts, Callable[[],
     await handler.close()
 
 
-KINDS: dict[str, Part] = {"stand_in": stand_in, "relay": relay, "floor": floor}
+KINDS: dict[str, Part] = {
+    "stand_in": stand_in,
+    "relay": relay,
+    "floor": floor,
+    "intake": intake,
+    "stock_intake": stock_intake,
+}
 
 
 class Watch:
