@@ -96,12 +96,8 @@ def main() -> int:
         curve = {"resident memory of the relay": points}
         chart = lines("Memory under a steady load", "minutes", "MiB", curve)
         (ROOT / "docs/images/bench-growth.svg").write_text(chart, encoding="utf-8")
-        put(
-            ROOT / "docs/performance.md",
-            "growth",
-            "growth",
-            f"`make growth MINUTES={options.minutes:g}`: {sentence}.",
-        )
+        command = f"`make growth MINUTES={options.minutes:g}`"
+        put(ROOT / "docs/performance.md", "growth", "growth", f"{command}: {sentence}.")
     return 1 if grows > MAX_SLOPE_KIB else 0
 
 
