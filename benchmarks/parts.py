@@ -6,6 +6,7 @@ still, and how much of that was its own work: on a busy machine the rest is wait
 """
 
 import asyncio
+import gc
 import json
 import resource
 import ssl
@@ -88,6 +89,8 @@ async def relay(asked: Configuration) -> AsyncIterator[tuple[Facts, Callable[[],
     settings = read_settings(environ)
     logs.setup(settings.log_level, settings.log_format, settings.log_addresses, sys.stderr)
     async with running_relay(settings, read_outbound(environ)) as running:
+        gc.collect()  # as `serve` does
+        gc.freeze()
         port = int(running.addresses[0].rpartition(":")[2])
         yield {"port": port, "status": running.status_addresses[0]}, dict
 

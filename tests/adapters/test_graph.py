@@ -15,12 +15,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
+import httpx
 import pytest
 import trustme
 
 from smtp_oauth_relay.adapters.entra.tokens import EntraTokenSource
 from smtp_oauth_relay.adapters.graph import send_mail
 from smtp_oauth_relay.adapters.graph.connections import open_http
+from smtp_oauth_relay.adapters.graph.exchange import TrackedBody
 from smtp_oauth_relay.adapters.graph.send_mail import CHUNK_OCTETS, GraphMailSender
 from smtp_oauth_relay.adapters.outbound import read_outbound
 from smtp_oauth_relay.errors import (
@@ -39,6 +41,7 @@ from smtp_oauth_relay.errors import (
 )
 from smtp_oauth_relay.model import BearerToken, OutgoingMail, Principal, Receipt, Secret
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
+from tests.unswept import living, unswept
 
 TOKEN = BearerToken("a-token", expires_at=1e9)
 SMALL, LARGE = 3_000, 2_900_000
@@ -338,6 +341,34 @@ async def test_cookies_do_not_cross_to_the_next_request(tmp_path: Path) -> None:
 
         assert len(peer.heads) == 2
         assert b"cookie" not in peer.heads[1].lower()
+
+
+async def test_others_have_their_turn_between_the_pieces_of_a_message() -> None:
+    """Nothing would ask them where the system takes all of a large one at once."""
+    loop, turns = asyncio.get_running_loop(), 0
+    seen: list[int] = []
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if len(seen) < 3:
+            loop.call_soon(turn)
+
+    turn()
+    async for _ in TrackedBody([b"one", b"two", b"three"]):
+        seen.append(turns)
+
+    assert seen[0] < seen[1] < seen[2]
+
+
+async def test_an_answer_goes_without_the_garbage_collector(tmp_path: Path) -> None:
+    """Each would keep its request, its headers with the token, and its connection's buffers."""
+    async with peer_that(accept, tmp_path) as peer, peer.sender() as sender:
+        with unswept():
+            await sender.send(mail(), TOKEN)
+
+            assert living(httpx.Response) == 0
+            assert living(httpx.Request) == 0
 
 
 async def test_redirects_are_not_followed(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import gc
 from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
 from smtp_oauth_relay.sandbox import StandIn
 from tests.patience import until
-from tests.serving import serving
+from tests.serving import Served, serving
+from tests.unswept import living, unswept
 
 
 async def test_a_broken_handshake_leaves_nothing_behind(stand_in: StandIn) -> None:
@@ -25,6 +26,16 @@ async def test_a_broken_handshake_leaves_nothing_behind(stand_in: StandIn) -> No
         await until(lambda: _sessions() == 0, "every session is forgotten")
 
 
+async def test_a_session_goes_without_the_garbage_collector(relay: Served) -> None:
+    """Its secret and its buffers are gone when it is, not when somebody clears up."""
+    with unswept():
+        answer = await relay.submit()
+
+        await until(lambda: living(RelaySMTP) == 0, "the session is gone")
+
+    assert answer.short == "250 2.0.0"
+
+
 def _sessions() -> int:
     gc.collect()
-    return sum(isinstance(each, RelaySMTP) for each in gc.get_objects())
+    return living(RelaySMTP)

@@ -221,6 +221,13 @@ def test_most_messages_need_no_look_inside(content: bytes, may: bool) -> None:
     assert may_hold_quoted_printable(content) is may
 
 
+@pytest.mark.parametrize("before", range(32 * 1024 - 20, 32 * 1024 + 2))
+def test_the_words_are_found_wherever_they_stand(before: int) -> None:
+    """A message is looked through in windows, and they may stand across two."""
+    assert may_hold_quoted_printable(b"x" * before + b"quoted-printable")
+    assert not may_hold_quoted_printable(b"x" * before + b"quoted printable -")
+
+
 LINES = st.lists(st.binary(max_size=120).filter(lambda line: not {10, 13} & set(line)), max_size=9)
 
 

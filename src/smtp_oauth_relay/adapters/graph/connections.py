@@ -11,7 +11,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from smtp_oauth_relay.adapters.outbound import NoCookies, Outbound
+from smtp_oauth_relay.adapters.outbound import Outbound
 from smtp_oauth_relay.microsoft.graph_protocol import retry_after_s
 
 TLS_BUFFER_OCTETS = 16 * 1024
@@ -48,13 +48,12 @@ def open_http(outbound: Outbound, endpoint: str, *, connections: int) -> httpx.A
         ssl=outbound.trust, limit=connections, keepalive_timeout=KEEPALIVE_S
     )
     fresh = aiohttp.TCPConnector(ssl=outbound.trust, limit=connections, force_close=True)
-    return httpx.AsyncClient(
+    return _WithoutCookies(
         transport=_FreshAfterBusy(
             _transport(outbound, endpoint, kept), _transport(outbound, endpoint, fresh)
         ),
         trust_env=False,
         follow_redirects=False,
-        cookies=NoCookies(),
     )
 
 
@@ -68,6 +67,23 @@ def _transport(
     return AiohttpTransport(
         client=session, proxy=outbound.httpx_proxy_for(endpoint), verify=outbound.trust
     )
+
+
+class _NoCookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave them where they are: they would cross from one tenant's request to another's.
+
+        httpx makes a request and a response of urllib's kind first, even for an empty jar.
+        """
+
+
+_NO_COOKIES = _NoCookies()
+
+
+class _WithoutCookies(httpx.AsyncClient):
+    @property  # type: ignore[misc]  # nothing can be set
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
 
 
 class _FreshAfterBusy(httpx.AsyncBaseTransport):

@@ -6,6 +6,7 @@ a `TrackedBody`, and as long as nobody has asked it for a piece, Graph cannot ha
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
@@ -30,7 +31,9 @@ LAST_MOMENT_S = 0.1
 """Before the deadline of a message, to say what became of it."""
 
 _TIMEOUTS = {"timeout": httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()}
+_NOTHING_MORE = httpx.ByteStream(b"")
 _BROKEN = (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError)
+_KNOWN_PATHS = 1000  # each mailbox has one, which every mail of it needs
 _ACCEPTED_BODY_S = 0.5  # for what is left of a 202, so that its connection can be used again
 
 
@@ -62,7 +65,9 @@ class TrackedBody(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self.was_asked_for = True
-        for piece in self._pieces:
+        for number, piece in enumerate(self._pieces):
+            if number:  # a system that takes all of it at once would hold all sessions up
+                await asyncio.sleep(0)
             yield piece
 
 
@@ -84,6 +89,7 @@ class Endpoint:
             raise ValueError(f"Graph is only spoken to by https: {url}")
         self.host = parsed.netloc.decode()
         self._origin = yarl.URL(f"https://{self.host}").origin()
+        self._url = functools.lru_cache(_KNOWN_PATHS)(self._checked_url)
 
     def is_at(self, url: httpx.URL) -> bool:
         """Whether a URL leads to Graph itself."""
@@ -101,14 +107,18 @@ class Endpoint:
         Raises:
             MailboxUnknown: the path would become another one.
         """
-        request = request_to(f"https://{self.host}{path}", method, headers, body)
+        return request_to(self._url(path), method, headers, body)
+
+    def _checked_url(self, path: str) -> httpx.URL:
+        """Return the URL of a path; `MailboxUnknown` if it would become another one."""
+        url = httpx.URL(f"https://{self.host}{path}")
         # httpx has normalised it, and aiohttp will once more: `..` would swallow segments.
-        final = yarl.URL(str(request.url))
+        final = yarl.URL(str(url))
         plain, _, query = path.partition("?")
         parts = ("/", *map(unquote, plain.split("/")[1:]))
         if (final.origin(), final.parts, final.query_string) != (self._origin, parts, query):
             raise MailboxUnknown("the mailbox would change the URL of the request")
-        return request
+        return url
 
 
 def seconds_left(deadline: float, at_most_s: float) -> float:
@@ -172,6 +182,7 @@ async def _exchange(
     finally:
         with suppress(*_BROKEN):  # what broke while an early answer stopped the sending
             await response.aclose()
+        response.stream = _NOTHING_MORE  # httpx's own holds the response, which holds it
     return Answer(response.status_code, response.headers, body)
 
 

@@ -22,10 +22,29 @@ IDLE_WHEN_CROWDED_S = 10.0
 class RelaySMTP(SmtpSession):
     """One session with a device: the commands."""
 
+    verbs = frozenset(
+        {
+            "AUTH",
+            "BDAT",
+            "DATA",
+            "EHLO",
+            "EXPN",
+            "HELO",
+            "HELP",
+            "MAIL",
+            "NOOP",
+            "QUIT",
+            "RCPT",
+            "RSET",
+            "STARTTLS",
+            "VRFY",
+        }
+    )
+
     def __init__(
         self, policy: SessionPolicy, handler: Handler, door: Door, admission: Admission
     ) -> None:
-        super().__init__(handler, policy.hostname, policy.greeting, door, admission)
+        super().__init__(policy.hostname, policy.greeting, door, admission)
         self.policy = policy
         self.handler = handler
         self.principal: Principal | None = None
@@ -35,22 +54,6 @@ class RelaySMTP(SmtpSession):
         self._is_utf8 = False
         self._has_bare_paths = False
         self._content: Content | None = None
-        self.commands = {
-            "AUTH": self.smtp_AUTH,
-            "BDAT": self.smtp_BDAT,
-            "DATA": self.smtp_DATA,
-            "EHLO": self.smtp_EHLO,
-            "EXPN": self.smtp_EXPN,
-            "HELO": self.smtp_HELO,
-            "HELP": self.smtp_HELP,
-            "MAIL": self.smtp_MAIL,
-            "NOOP": self.smtp_NOOP,
-            "QUIT": self.smtp_QUIT,
-            "RCPT": self.smtp_RCPT,
-            "RSET": self.smtp_RSET,
-            "STARTTLS": self.smtp_STARTTLS,
-            "VRFY": self.smtp_VRFY,
-        }
 
     def idle_s(self) -> float:
         """Return how long the client may be silent, in seconds."""

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from smtp_oauth_relay import advice, replies
@@ -62,15 +62,13 @@ class SmtpSession(Connection):
     """Reads commands and writes replies; the subclass has the commands.
 
     Attributes:
-        commands: what to do by verb, in upper case.
+        verbs: the commands there are, in upper case; each is done by `smtp_` and its name.
     """
 
-    commands: Mapping[str, Command]
+    verbs: frozenset[str]
 
-    def __init__(
-        self, handler: object, hostname: str, greeting: str, door: Door, admission: Admission
-    ) -> None:
-        super().__init__(handler, hostname, greeting, door.tls_context)
+    def __init__(self, hostname: str, greeting: str, door: Door, admission: Admission) -> None:
+        super().__init__(hostname, greeting, door.tls_context)
         self._door = door
         self._admission = admission
         self._protocol_errors = 0
@@ -88,6 +86,8 @@ class SmtpSession(Connection):
         self._client_closed(error)
         super().connection_lost(error)
         self._admission.leave(self)
+        if self._handler_coroutine is not None and self._handler_coroutine.done():
+            self.let_go()
 
     async def _handle_client(self) -> None:
         logs.session_id.set(secrets.token_hex(4))
@@ -125,6 +125,7 @@ class SmtpSession(Connection):
             self.reset()
             if self.transport is None:
                 self._admission.leave(self)
+                self.let_go()
             self.close()
 
     async def _arrive(self) -> None:
@@ -204,10 +205,9 @@ class SmtpSession(Connection):
             return _unless_chunk(line, replies.SYNTAX_WRONG)
         verb_octets, _, argument = line.partition(b" ")
         verb = verb_octets.decode("ascii", errors="replace").upper()
-        command = self.commands.get(verb)
         if verb in _HTTP:
             return replies.NOT_SMTP
-        if command is None:
+        if verb not in self.verbs:
             self._unknown_verbs += 1
             return replies.COMMAND_UNKNOWN
         if verb != "AUTH" and len(line) > MAX_COMMAND_OCTETS:
@@ -216,6 +216,7 @@ class SmtpSession(Connection):
             self._idle_commands += 1
             if self._idle_commands > MAX_IDLE_COMMANDS:
                 return replies.TOO_MANY_COMMANDS
+        command: Command = getattr(self, f"smtp_{verb}")
         return await command(argument.decode(errors="surrogateescape").strip(" \t"))
 
     async def reply_of(self, answering: Answering) -> Reply:
