@@ -1,7 +1,7 @@
 """What a measurement yields: figures with their goals, and how busy the machine was."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -40,6 +40,20 @@ class Figure:
         if self.goal is None:
             return "-"
         return "yes" if self.is_reached else "**no**"
+
+
+def show(figures: Iterable[Figure]) -> bool:
+    """Print figures; return whether every goal is met."""
+    is_good = True
+    for each in figures:
+        is_good &= each.is_reached
+        print(
+            f"{each.what:66} {number(each.relay):>7} {each.unit:8}"
+            f" beside {number(each.floor):>7}  goal {number(each.goal):>6}"
+            f"  {'' if each.is_reached else 'MISSED'}",
+            flush=True,
+        )
+    return is_good
 
 
 def number(value: float | None) -> str:
@@ -83,7 +97,3 @@ class Machine:
             now - then for now, then in zip(self._ticks(), self._before, strict=True)
         )
         return max(busy - ours, 0) / max(total, 1)
-
-
-Progress = Callable[[str], None]
-"""Is told what is being measured."""

@@ -143,7 +143,14 @@ async def device(
 
 
 async def devices(
-    port: int, trust: ssl.SSLContext, *, count: int, mails: int, octets: int, mailbox: str = ""
+    port: int,
+    trust: ssl.SSLContext,
+    *,
+    count: int,
+    mails: int,
+    octets: int,
+    mailbox: str = "",
+    kind: str = "device",
 ) -> Result:
     """Let so many devices send so many mails each, all devices at once.
 
@@ -154,8 +161,9 @@ async def devices(
         mails: for each device.
         octets: of each mail.
         mailbox: of all devices; without it each has one of its own.
+        kind: begins the names of these.
     """
-    names = [mailbox or f"device-{number}@contoso.example" for number in range(count)]
+    names = [mailbox or f"{kind}-{number}@contoso.example" for number in range(count)]
     contents = [
         [message(octets, name, number * mails + mail) for mail in range(mails)]
         for number, name in enumerate(names)

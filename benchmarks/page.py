@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.drawing import bars, lines, quantiles
-from benchmarks.figures import Figure, number
+from benchmarks.figures import Figure, middle, number
 from benchmarks.scenarios import (
     IDLE_SESSION,
     IN_FLIGHT_LARGE,
@@ -48,9 +48,9 @@ def put(path: Path, name: str, made_by: str, text: str) -> None:
     path.write_text(new, encoding="utf-8")
 
 
-def table(figures: Sequence[Figure]) -> str:
+def table(figures: Sequence[Figure], beside: str = "floor") -> str:
     """Return the figures as a table in Markdown."""
-    rows = ["| what | relay | floor | goal | reached |", "| --- | ---: | ---: | ---: | :-: |"]
+    rows = [f"| what | relay | {beside} | goal | reached |", "| --- | ---: | ---: | ---: | :-: |"]
     for each in figures:
         goal = "-"
         if each.goal is not None:
@@ -88,6 +88,8 @@ def capacity(found: Findings) -> str:
     large_ms = by_name[LARGE_COST]
     idle_kib = by_name[IDLE_SESSION]
     small_kib = by_name[IN_FLIGHT_SMALL]
+    assert found.relays is not None
+    own_mib = middle([each.rss_kib for each in found.relays.shared[1]]) / 1024
     rows = [
         "| what | one process of one core |",
         "| --- | --- |",
@@ -99,6 +101,8 @@ def capacity(found: Findings) -> str:
         f"| small messages that wait for Graph | {small_kib:.0f} KiB each, with session and "
         f"connection: 1,000 take {small_kib * 1000 / 1024:.0f} MiB |",
         f"| scans of 2.9 MB that wait for Graph | {by_name[IN_FLIGHT_LARGE]:.1f} MiB each |",
+        f"| the relay itself, after some hundred mails | {own_mib:.0f} MiB; with 500 sessions "
+        f"that all wait for Graph with small messages {own_mib + 500 * small_kib / 1024:.0f} MiB |",
     ]
     return "\n".join(rows)
 

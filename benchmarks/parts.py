@@ -21,6 +21,7 @@ from typing import Any
 import aiohttp
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 
+from benchmarks.intake_parts import intake, stock_intake
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
@@ -69,6 +70,7 @@ async def stand_in(asked: Configuration) -> AsyncIterator[tuple[Facts, Callable[
             lambda: {
                 "accepted": accepted,
                 "throttled": sum(each.status == 429 for each in running.requests),
+                "tokens": sum(each.path.endswith("/token") for each in running.requests),
             },
         )
 
@@ -89,7 +91,8 @@ async def relay(asked: Configuration) -> AsyncIterator[tuple[Facts, Callable[[],
     async with running_relay(settings, read_outbound(environ)) as running:
         gc.collect()  # as `serve` does
         gc.freeze()
-        yield {"port": int(running.addresses[0].rpartition(":")[2])}, dict
+        port = int(running.addresses[0].rpartition(":")[2])
+        yield {"port": port, "status": running.status_addresses[0]}, dict
 
 
 class Floor:
@@ -162,7 +165,13 @@ async def floor(asked: Configuration) -> AsyncIterator[tuple[Facts, Callable[[],
     await handler.close()
 
 
-KINDS: dict[str, Part] = {"stand_in": stand_in, "relay": relay, "floor": floor}
+KINDS: dict[str, Part] = {
+    "stand_in": stand_in,
+    "relay": relay,
+    "floor": floor,
+    "intake": intake,
+    "stock_intake": stock_intake,
+}
 
 
 class Watch:

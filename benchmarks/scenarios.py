@@ -3,15 +3,15 @@
 import asyncio
 import resource
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
+from benchmarks import sharing
 from benchmarks.figures import Figure, middle
 from benchmarks.load import Result, Session, devices, message, trust_of
-from benchmarks.processes import Bench, bench
+from benchmarks.processes import Bench, bench, run
 
-T = TypeVar("T")
 KINDS = ("floor", "relay")
 MICROSOFT = {"token_s": 0.2, "send_s": 0.3}
 SESSION_COST = "CPU of a 4 kB session: TCP, STARTTLS, AUTH, mail, POST"
@@ -19,6 +19,7 @@ LARGE_COST = "2.9 MB over TLS, the whole relaying, CPU"
 IDLE_SESSION = "an idle TLS session, of 1000"
 IN_FLIGHT_SMALL = "a 4 kB message in flight, of 400"
 IN_FLIGHT_LARGE = "a 2.9 MB message in flight, of 40"
+FIRST_LOGINS = "400 devices log in at the same moment, no token yet: mails taken"
 ONE_MAILBOX = "printer@contoso.example"
 MIB = 2**20
 
@@ -31,16 +32,15 @@ class Findings:
         figures: the table.
         sessions_s: seconds of each session of the busy morning, by kind.
         stops_ms: the longest stop of the relay's loop in each scenario, by the clock and its own.
+        parts: the table of single modules, beside what others would use for the same.
+        relays: what several of them did, on one port and on ports of their own.
     """
 
     figures: list[Figure] = field(default_factory=list)
     sessions_s: dict[str, list[float]] = field(default_factory=dict)
     stops_ms: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run the devices."""
-    return asyncio.run(work)
+    parts: list[Figure] = field(default_factory=list)
+    relays: sharing.Both | None = None
 
 
 class Scenario:
@@ -234,6 +234,19 @@ def _peak(
     return result, 0.0, trust
 
 
+def first_logins(it: Scenario) -> None:
+    """Everybody at the same moment, right after the start: one token for all of them."""
+    with bench("relay", MICROSOFT) as server:
+        trust = trust_of(server.ca_file)
+        result = run(devices(server.port, trust, count=400, mails=1, octets=4000))
+        asked = server.graph.used().more["tokens"]
+    it.add(
+        Figure(FIRST_LOGINS, "mails", result.accepted, None, 400, False),
+        Figure("… requests for a token that Entra ID got", "", asked, None, 1),
+        Figure("… the slowest session", "s", max(result.sessions_s)),
+    )
+
+
 SCENARIOS: list[Callable[[Scenario], None]] = [
     busy_morning,
     first_morning,
@@ -242,6 +255,7 @@ SCENARIOS: list[Callable[[Scenario], None]] = [
     large_mails,
     one_mailbox,
     every_fifth,
+    first_logins,
     idle_sessions,
     in_flight,
 ]

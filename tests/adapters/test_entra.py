@@ -86,6 +86,38 @@ async def test_twenty_devices_at_once_are_one_request() -> None:
         assert len(stand_in.requests) == 2  # the tenant's addresses and the token
 
 
+async def test_who_comes_in_the_moment_of_the_answer_is_served() -> None:
+    """Hundreds of devices log in at once: some of them just when the first token has come."""
+    async with StandIn([CONTOSO]) as stand_in, tokens_of(stand_in) as tokens:
+        first = asyncio.create_task(tokens.token(login(CONTOSO)))
+        others = []
+        while not first.done():
+            others.append(asyncio.create_task(tokens.token(login(CONTOSO))))
+            await asyncio.sleep(0)
+        got = await asyncio.gather(*others)
+
+        assert {token.value for token in got} == {first.result().value}
+        assert asked(stand_in) == 1
+
+
+async def test_a_login_that_is_forgotten_while_it_is_renewed_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand others may come between, and its token is still good."""
+    monkeypatch.setattr(entra_tokens, "MAX_LOGINS", 1)
+    async with (
+        StandIn([CONTOSO, FABRIKAM], token_lifetime_s=AGEING_S) as stand_in,
+        tokens_of(stand_in, timeout_s=3) as tokens,
+    ):
+        first = await tokens.token(login(CONTOSO))
+        stand_in.entra_faults.add(Fault(action="hang"), times=1)
+        await tokens.token(login(CONTOSO))
+        await stand_in.wait_for_requests(3)
+        await tokens.token(login(FABRIKAM))
+
+        assert (await tokens.token(login(CONTOSO))).value == first.value
+
+
 async def test_a_caller_that_gives_up_leaves_the_request_to_the_others() -> None:
     """A device that hangs up during AUTH must not fail the other nineteen."""
     async with StandIn([CONTOSO], entra_latency_s=0.05) as stand_in, tokens_of(stand_in) as tokens:

@@ -36,9 +36,11 @@ def test_every_client_is_in_the_table() -> None:
     ("page", "name"),
     [
         ("performance.md", "results"),
+        ("performance.md", "parts"),
         ("performance.md", "profile"),
         ("performance.md", "growth"),
         ("capacity.md", "capacity"),
+        ("capacity.md", "sharing"),
         ("capacity.md", "simulation"),
         ("suites.md", ""),
     ],

@@ -1,10 +1,11 @@
 #!/bin/sh
-# A queue of its own, run until it is empty or nothing moves any more.
+# A queue of its own, run until it is empty; with GIVES_UP=yes it is run once.
 set -eu
 exim=$TOOLS/exim/usr/sbin/exim4
 chmod 711 "$WORK"
 mkdir -p "$WORK/spool" "$WORK/log"
 chown Debian-exim "$WORK/spool" "$WORK/log"
+install -m 644 "$CA" "$WORK/ca.pem"  # it is read by Exim's own user
 umask 077
 doubled=$(printf %s "$PASSWORD" | sed 's/:/::/g; s/\^/^^/g')
 cat > "$WORK/conf" <<END
@@ -28,7 +29,7 @@ relay:
   driver = smtp
   hosts_require_auth = *
   hosts_require_tls = *
-  tls_verify_certificates = $CA
+  tls_verify_certificates = $WORK/ca.pem
   tls_verify_hosts = *
   protocol = $([ "$TLS" = implicit ] && echo smtps || echo smtp)
 begin retry
@@ -45,13 +46,14 @@ esac >> "$WORK/conf"
 chown root:root "$WORK/conf"
 chmod 640 "$WORK/conf"
 chgrp Debian-exim "$WORK/conf"
+trap 'cat "$WORK/log/"*' EXIT
+trap 'exit 1' TERM
 "$exim" -C "$WORK/conf" -oi -odf -f "$FROM" "$TO" "$BCC" < "$MAIL" || true
-tries=0
-while [ "$("$exim" -C "$WORK/conf" -bpc)" != 0 ]; do
-    tries=$((tries + 1))
-    [ "$tries" -le "${PATIENCE_S:-10}" ] || break
-    sleep 1
+until [ "$("$exim" -C "$WORK/conf" -bpc)" = 0 ]; do
+    if [ "${GIVES_UP:-no}" = yes ] || grep -q ' \*\* ' "$WORK/log/mainlog"; then
+        exit 1
+    fi
+    sleep 0.2
     "$exim" -C "$WORK/conf" -qff
 done
-cat "$WORK/log/"*
-[ "$("$exim" -C "$WORK/conf" -bpc)" = 0 ] && ! grep -q ' \*\* ' "$WORK/log/mainlog"
+! grep -q ' \*\* ' "$WORK/log/mainlog"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# An instance of its own that sends everything to the relay. BURST sends so many mails besides.
+# An instance of its own that sends everything to the relay. BURST sends so many mails besides;
+# GIVES_UP=yes ends it at the first delay.
 set -eu
 conf=$WORK/etc
 mkdir -p "$conf" "$WORK/queue" "$WORK/data"
@@ -59,16 +60,17 @@ anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 END
 [ -n "${SUBMIT_PORT:-}" ] || sed -i '/smtpd$/d' "$conf/master.cf"
-trap 'postfix -c "$conf" stop > /dev/null 2>&1; cat "$WORK/start" "$WORK/log"' EXIT
+trap 'postfix -c "$conf" stop > /dev/null 2>&1 || true; cat "$WORK/start" "$WORK/log"' EXIT
+trap 'exit 1' TERM
 postfix -c "$conf" start > "$WORK/start" 2>&1
 sendmail -C "$conf" -oi -f "$FROM" "$TO" "$BCC" < "$MAIL"
 [ -z "${BURST:-}" ] || smtp-source -c -s 5 -m "$BURST" -l 4000 -f "$FROM" -t "$TO" -S Burst \
     "127.0.0.1:$SUBMIT_PORT"
 wanted=$((2 + ${BURST:-0}))  # a line for each recipient
-tries=0
+final=bounced
+[ "${GIVES_UP:-no}" = no ] || final='bounced|deferred'
 until [ "$(grep -c 'status=sent' "$WORK/log")" -ge "$wanted" ]; do
-    tries=$((tries + 1))
-    if grep -q 'status=bounced' "$WORK/log" || [ "$tries" -gt "$((${PATIENCE_S:-20} * 10))" ]; then
+    if grep -qE "status=($final)" "$WORK/log"; then
         exit 1
     fi
     sleep 0.1

@@ -112,6 +112,7 @@ class EntraTokenSource:
             logs.event(logger, logging.DEBUG, "token.served", source=source)
             return await asyncio.shield(renewal)
         logs.event(logger, logging.DEBUG, "token.served", source="cached")
+        self._logins[key] = login  # one that is renewed may have been forgotten meanwhile
         self._logins.move_to_end(key)
         if login.token_living(FRESH_S) is None:
             self._renew_in_background(login, principal, peer)
@@ -183,8 +184,9 @@ class EntraTokenSource:
         except TimeoutError as error:
             reason = f"Entra ID did not answer within {self._timeout_s:g} s"
             raise SignInUnavailable(reason) from error
-        login.token, login.application = read_token(answer, asked_at), application
-        return login.token
+        token = read_token(answer, asked_at)
+        login.application = application
+        return token
 
     def _application(self, principal: Principal) -> Application:
         authority = f"{self._authority_host}/{principal.tenant}"
@@ -206,6 +208,8 @@ class EntraTokenSource:
         login.renewal = None
         login.renew_after = now + RENEWAL_PAUSE_S
         error = None if renewal.cancelled() else renewal.exception()
+        if error is None and not renewal.cancelled():
+            login.token = renewal.result()
         logs.event(
             logger,
             logging.DEBUG,
