@@ -589,6 +589,19 @@ async def test_an_answer_before_the_body_was_read_is_still_read(
             await sender.send(mail(octets), TOKEN)
 
 
+async def test_a_202_before_the_message_is_not_graph_s(tmp_path: Path) -> None:
+    """Whatever stands in between and says so: the device must not hear 250 for what was cut off."""
+
+    async def accept_early(connection: Connection) -> None:
+        await connection.read_head()
+        await connection.write(ACCEPTED)
+        await connection.stop_reading()
+
+    async with peer_that(accept_early, tmp_path) as peer, peer.sender() as sender:
+        with pytest.raises(OutcomeUnknown):
+            await sender.send(mail(LARGE), TOKEN)
+
+
 @pytest.mark.parametrize("is_reset", [True, False])
 async def test_a_202_counts_even_if_the_connection_breaks_after_it(
     is_reset: bool, tmp_path: Path

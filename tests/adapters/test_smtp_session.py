@@ -9,12 +9,14 @@ from base64 import b64encode
 
 import pytest
 
-from smtp_oauth_relay.adapters.smtp import commands, connection, handler
+from smtp_oauth_relay.adapters.smtp import commands, connection, handler, hearing
 from smtp_oauth_relay.adapters.smtp.admission import Admission
 from smtp_oauth_relay.adapters.smtp.commands import RelaySMTP
+from smtp_oauth_relay.adapters.smtp.connection import Connection
 from smtp_oauth_relay.adapters.smtp.content import ContentDecoder
 from smtp_oauth_relay.delivery.courier import Courier
 from smtp_oauth_relay.relay import Relay
+from smtp_oauth_relay.replies import Reply
 from smtp_oauth_relay.sandbox import Fault, StandIn
 from tests.canary import SECRET, WRONG_SECRET
 from tests.dialogue import connected, plain, stuffed
@@ -396,6 +398,74 @@ async def test_a_stop_cuts_what_takes_too_long(relay: Served, log: io.StringIO) 
         await dialogue.expect("421 4.3.2 ")
         assert await dialogue.is_closed()
     assert "outcome=unknown" in log.getvalue()
+
+
+@pytest.mark.parametrize("says", ["nothing", "a line that is far too long"])
+async def test_who_is_far_away_has_heard_its_answer(
+    relay: Served, monkeypatch: pytest.MonkeyPatch, says: str
+) -> None:
+    """Over a real network the last reply is under way when the session ends.
+
+    It must not be taken for the 250 before it: the next mail that is the same would be counted as a
+    repetition, and never sent.
+    """
+    last: list[str] = []
+    write = Connection.write
+
+    async def write_to_far_away(self: Connection, reply: Reply | str) -> None:
+        last[:] = [str(reply)]
+        await write(self, reply)
+
+    monkeypatch.setattr(Connection, "write", write_to_far_away)
+    monkeypatch.setattr(hearing, "has_arrived", lambda _: not last[0].startswith(("421", "500")))
+    monkeypatch.setattr(commands, "IDLE_AFTER_AUTH_S", 0.3)
+    for _ in range(3):
+        async with relay.logged_in() as dialogue:
+            assert (await dialogue.submit(MAIL, MAILBOX, RECIPIENT)).short == "250 2.0.0"
+            if says != "nothing":
+                await dialogue.send("X" * 20_000)
+                await dialogue.expect("500 ")
+            else:
+                assert str(await dialogue.answer()) == IDLE
+        await until(lambda: not admission_of(relay)._sessions, "the session has ended")
+
+    assert len(relay.stand_in.accepted) == 3
+
+
+async def test_a_session_that_is_cut_in_its_handshake_is_no_bug(
+    relay: Served, log: io.StringIO
+) -> None:
+    """A stop waits for nobody who begins TLS and says no more."""
+    async with connected(relay.port) as dialogue:
+        await dialogue.expect("220 ")
+        await dialogue.ask("EHLO device")
+        await dialogue.ask("STARTTLS")
+        (session,) = [each for each in admission_of(relay)._sessions if isinstance(each, RelaySMTP)]
+        await until(lambda: session.is_encrypted, "the handshake has begun")
+
+        session.abort()
+
+        assert await dialogue.is_closed()
+        await until(lambda: not admission_of(relay)._sessions, "the session has ended")
+    assert "session.bug" not in log.getvalue()
+
+
+@pytest.mark.parametrize("half", ["DATA\r\nhello\r\n", "BDAT 100\r\nhello", "DATA\r\n"])
+async def test_who_closes_within_its_message_is_not_waited_for(
+    stand_in: StandIn, half: str
+) -> None:
+    """Without TLS the end of what is sent may come with the command that begins the message."""
+    async with (
+        serving(stand_in, TLS_SOURCE="off", REQUIRE_TLS="false") as relay,
+        connected(relay.port) as dialogue,
+    ):
+        await dialogue.expect("220 ")
+        await dialogue.ask("EHLO device")
+        assert (await dialogue.log_in(USER_NAME, SECRET)).short == "235 2.7.0"
+        await dialogue.send(f"MAIL FROM:<{MAILBOX}>\r\nRCPT TO:<{RECIPIENT}>\r\n{half}".encode())
+        dialogue.half_close()
+
+        await until(lambda: not admission_of(relay)._sessions, "the session has ended")
 
 
 async def test_a_stop_at_the_very_moment_of_a_time_out(

@@ -177,6 +177,7 @@ def test_what_was_written_as_a_list_is_read_as_that_list(
 
 
 @example("=?0?Q??=\x80:0@0")
+@example('"q?=" =?utf-8?q?a?=: a@b')
 @given(st.one_of(st.text(), LOOKS_LIKE_A_LIST))
 def test_what_is_written_is_proper_and_names_the_same(value: str) -> None:
     """Nobody is added or lost when a list is set right, and doing it twice changes nothing."""

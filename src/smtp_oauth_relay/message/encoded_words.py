@@ -14,6 +14,7 @@ _WORD_OCTETS = 45  # in base64 and with what is around it 72 characters; 75 are 
 _BETWEEN_WORDS = re.compile(r"([ \t\r\n]+)")
 _SPECIAL = re.compile(r"[()<>@,;:\\\"\[\]]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+_MARK = re.compile(r"=\?|\?=")  # of an encoded-word
 _RAW_PARAMETER = re.compile(
     r";([ \t\r\n]*+)([!#$&+\-.0-9A-Z^_`a-z{|}~]++)[ \t\r\n]*+=[ \t\r\n]*+"
     r'("(?:[^"\\]++|\\.)*+"|[^;" \t\r\n]++)',
@@ -64,7 +65,7 @@ def phrase(words: Iterable[tuple[bool, str]]) -> str:
             return ""
         elif not text.isascii():
             parts.append(encoded(text))
-        elif IMPROPER_IN_PHRASE.search(text) or "=?" in text or text.startswith("."):
+        elif IMPROPER_IN_PHRASE.search(text) or _MARK.search(text) or text.startswith("."):
             parts.append('"' + re.sub(r'(["\\])', r"\\\1", text) + '"')
         elif text:
             parts.append(text)

@@ -62,12 +62,14 @@ class TrackedBody(httpx.AsyncByteStream):
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = pieces
         self.was_asked_for = False
+        self.octets = 0  # handed over so far
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self.was_asked_for = True
         for number, piece in enumerate(self._pieces):
             if number:  # a system that takes all of it at once would hold all sessions up
                 await asyncio.sleep(0)
+            self.octets += len(piece)
             yield piece
 
 
@@ -161,11 +163,14 @@ async def exchange(
         OutcomeUnknown: no answer came; the request may have been obeyed.
     """
     try:
-        return await _exchange(http, request, timeout_s, max_answer_octets)
+        answer = await _exchange(http, request, timeout_s, max_answer_octets)
     except TimeoutError as error:
         raise _failure(body, f"nothing within {timeout_s:g} s") from error
     except Exception as error:  # whatever it was, the message may have left
         raise _failure(body, root_cause(error)) from error
+    if answer.status == 202 and body and body.octets < int(request.headers["content-length"]):
+        raise OutcomeUnknown("Graph took the message before it had all of it")
+    return answer
 
 
 async def _exchange(

@@ -202,6 +202,8 @@ class Connection(_WithoutHooks, SMTP):
         self._read_tls_by(CONTENT_OCTETS)
         try:
             transfer.take(await self.wire.take())
+            if self._reader.at_eof():  # it came with the command
+                transfer.fail(ClientGone())
             while not transfer.is_done:
                 await self._wait_for(transfer)
             self.wire.give_back(transfer.rest())
@@ -217,9 +219,9 @@ class Connection(_WithoutHooks, SMTP):
 
     async def _wait_for(self, transfer: Transfer) -> None:
         """Return when it is done, or came on; raise if it is too slow."""
-        seconds = transfer.patience_s(self.idle_s())
+        left_s = transfer.patience_s(self.idle_s())
         try:
-            await self._patience.wait(transfer.wait, seconds, transfer.last_at)
+            await self._patience.wait(transfer.wait, left_s, transfer.last_at)
         except TimeoutError as error:
             if (late := transfer.lateness(self.idle_s())) is not None:
                 raise Refused(late) from error
@@ -257,7 +259,11 @@ class Connection(_WithoutHooks, SMTP):
             await handshake
         except OSError as error:  # those of OpenSSL, too
             why = str(error) or "the client has broken it off"
-            raise ConnectionBroken(f"no TLS: {why}") from error
+            raise ConnectionBroken(f"no TLS: {why}") from error.with_traceback(None)
+        finally:
+            del handshake  # a failed one holds this frame
+        if protocol.version is None:
+            raise ConnectionBroken("no TLS: the relay is stopping")
         logs.event(logger, logging.DEBUG, "session.encrypted", version=protocol.version)
         self.wire.forget()
 
@@ -287,8 +293,8 @@ class Connection(_WithoutHooks, SMTP):
     def let_go(self) -> None:
         """Break the circles in which asyncio's parts hold this: nothing will be read or written.
 
-        A session then takes its secret and its buffers with it, and is no work for the garbage
-        collector.
+        The secret and the buffers of the session go with it, without the garbage collector.
         """
         self._client_connected_cb = None
+        self._stream_writer = None
         self._writer = None  # type: ignore[assignment]  # aiosmtpd's

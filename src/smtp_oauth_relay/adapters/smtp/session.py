@@ -181,8 +181,7 @@ class SmtpSession(Connection):
     async def _answer_command(self) -> Reply | None:
         """Read one command and return its reply."""
         try:
-            line = await self.wait_for_client(lambda: self.wire.line(MAX_LINE_OCTETS))
-            self._hearing.client_goes_on()
+            line = await self._next_line()
             reply = await self._obey(line)
         except LineTooLong as error:
             is_auth = error.start.upper().startswith(b"AUTH")
@@ -199,6 +198,19 @@ class SmtpSession(Connection):
             self.reset()
             reply = replies.TRY_AGAIN
         return self._counted(reply) if reply is not None else None
+
+    async def _next_line(self) -> bytes:
+        """Read a line; note whether the client has heard what was said before."""
+        try:
+            line = await self.wait_for_client(lambda: self.wire.line(MAX_LINE_OCTETS))
+        except Refused:  # asked now: the 421 that follows is still on its way when this ends
+            self._client_closed()
+            raise
+        except (LineTooLong, NotSmtp):
+            self._hearing.client_goes_on()
+            raise
+        self._hearing.client_goes_on()
+        return line
 
     async def _obey(self, line: bytes) -> Reply | None:
         if line.translate(None, _CONTROLS) != line:

@@ -14,9 +14,10 @@ class SmallBufferTLS(sslproto.SSLProtocol):
     max_size = RECORD_OCTETS
 
     @property
-    def version(self) -> str:
-        """Of TLS, such as `TLSv1.3`; known after the handshake."""
-        return str(self._get_extra_info("ssl_object").version())
+    def version(self) -> str | None:
+        """Of TLS, such as `TLSv1.3`; `None` before the handshake."""
+        tls = self._get_extra_info("ssl_object")
+        return str(tls.version()) if tls else None
 
     def resize(self, octets: int) -> None:
         """Read so many octets at a time from now on."""

@@ -90,6 +90,7 @@ class Transfer:
         """Take nothing more, and let what it has failed with be forgotten."""
         if not self._end.cancel():
             self._end.exception()
+        del self._end  # what it has failed with holds the frames that hold this
 
     def patience_s(self, idle_s: float) -> float:
         """Return how long to wait from now on.
