@@ -169,7 +169,7 @@ async def exchange(
     except Exception as error:  # whatever it was, the message may have left
         raise _failure(body, root_cause(error)) from error
     if answer.status == 202 and body and body.octets < int(request.headers["content-length"]):
-        raise OutcomeUnknown("Graph took the message before it had all of it")
+        raise OutcomeUnknown("no answer from Graph: the 202 came before the message had left")
     return answer
 
 
