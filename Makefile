@@ -75,7 +75,7 @@ suites: $(VENV)/.developer ## aiosmtpd's and aiosmtplib's own tests against the 
 	@sh tests/suites/prepare.sh $(PYTHON)
 	$(BIN)/python -m tests.suites.run
 
-bench: $(VENV)/.developer ## the relay beside the floor of its stack, as docs/performance.md: seven minutes
+bench: $(VENV)/.developer ## the relay beside the floor of its stack, as docs/performance.md: four minutes
 	$(BIN)/python -m benchmarks --write
 
 growth: $(VENV)/.developer ## a steady load for MINUTES=5, and whether memory grows

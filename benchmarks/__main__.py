@@ -5,7 +5,6 @@ count as scenarios.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from benchmarks import composing, intake, page, sharing, signing, simulation
@@ -61,7 +60,7 @@ def write(found: Findings, others: float, docs: Path) -> None:
     simulation.draw(mornings, images)
 
 
-def main() -> int:
+def main() -> None:
     """Measure and print; a goal that is missed is a finding, and no failure."""
     parser = argparse.ArgumentParser(description="Measure the relay beside its floor.")
     parser.add_argument("--only", nargs="*", default=[], metavar="SCENARIO")
@@ -75,8 +74,7 @@ def main() -> int:
     print(page.circumstances(others))
     if options.write:
         write(found, others, DOCS)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

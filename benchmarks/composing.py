@@ -9,7 +9,6 @@ import email
 import email.headerregistry
 import email.message
 import email.policy
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -86,4 +85,4 @@ def figures() -> list[Figure]:
 
 
 if __name__ == "__main__":
-    sys.exit(not show(figures()))
+    show(figures())

@@ -42,18 +42,15 @@ class Figure:
         return "yes" if self.is_reached else "**no**"
 
 
-def show(figures: Iterable[Figure]) -> bool:
-    """Print figures; return whether every goal is met."""
-    is_good = True
+def show(figures: Iterable[Figure]) -> None:
+    """Print figures, and which goals are missed."""
     for each in figures:
-        is_good &= each.is_reached
         print(
             f"{each.what:66} {number(each.relay):>7} {each.unit:8}"
             f" beside {number(each.floor):>7}  goal {number(each.goal):>6}"
             f"  {'' if each.is_reached else 'MISSED'}",
             flush=True,
         )
-    return is_good
 
 
 def number(value: float | None) -> str:

@@ -6,7 +6,6 @@ still, and how much of that was its own work: on a busy machine the rest is wait
 """
 
 import asyncio
-import gc
 import json
 import resource
 import ssl
@@ -25,7 +24,7 @@ from benchmarks.intake_parts import intake, stock_intake
 from smtp_oauth_relay.adapters import logs
 from smtp_oauth_relay.adapters.environment import read_settings
 from smtp_oauth_relay.adapters.outbound import read_outbound
-from smtp_oauth_relay.app import running_relay
+from smtp_oauth_relay.app import running_relay, spare_what_is_loaded
 from smtp_oauth_relay.sandbox import Application, Fault, StandIn
 
 TICK_S = 0.005
@@ -89,8 +88,7 @@ async def relay(asked: Configuration) -> AsyncIterator[tuple[Facts, Callable[[],
     settings = read_settings(environ)
     logs.setup(settings.log_level, settings.log_format, settings.log_addresses, sys.stderr)
     async with running_relay(settings, read_outbound(environ)) as running:
-        gc.collect()  # as `serve` does
-        gc.freeze()
+        spare_what_is_loaded()
         port = int(running.addresses[0].rpartition(":")[2])
         yield {"port": port, "status": running.status_addresses[0]}, dict
 

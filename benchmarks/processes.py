@@ -1,24 +1,17 @@
 """Starts the parts as processes of their own, asks what they use, and ends them."""
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
-T = TypeVar("T")
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run the devices."""
-    return asyncio.run(work)
 
 
 @dataclass(frozen=True)

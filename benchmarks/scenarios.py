@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import sharing
 from benchmarks.figures import Figure, middle
 from benchmarks.load import Result, Session, devices, message, trust_of
-from benchmarks.processes import Bench, bench, run
+from benchmarks.processes import Bench, bench
 
 KINDS = ("floor", "relay")
 MICROSOFT = {"token_s": 0.2, "send_s": 0.3}
@@ -55,9 +55,9 @@ class Scenario:
     ) -> tuple[Result, float, ssl.SSLContext]:
         """Warm a server up, send the load, and return what was seen and the CPU ms per mail."""
         trust = trust_of(server.ca_file)
-        run(devices(server.port, trust, count=4, mails=2, octets=4000))
+        asyncio.run(devices(server.port, trust, count=4, mails=2, octets=4000))
         server.server.used()
-        result = run(devices(server.port, trust, **load))
+        result = asyncio.run(devices(server.port, trust, **load))
         used = server.server.used()
         if kind == "relay":
             before = self.found.stops_ms.get(self.name, (0.0, 0.0))
@@ -89,7 +89,7 @@ def first_morning(it: Scenario) -> None:
     """The same, right after the start: nobody has a token yet."""
     with bench("relay", MICROSOFT) as server:
         trust = trust_of(server.ca_file)
-        result = run(devices(server.port, trust, count=50, mails=4, octets=4000))
+        result = asyncio.run(devices(server.port, trust, count=50, mails=4, octets=4000))
     it.add(
         Figure("… the first minute: no token yet, Entra ID takes 200 ms", "mails/s", result.rate)
     )
@@ -190,9 +190,9 @@ def idle_sessions(it: Scenario) -> None:
     for kind in KINDS:
         with bench(kind, {}) as server:
             trust = trust_of(server.ca_file)
-            run(_hold(server, trust, 20))
+            asyncio.run(_hold(server, trust, 20))
             before = server.server.used().rss_kib
-            weights[kind] = (run(_hold(server, trust, 1000)) - before) / 1000
+            weights[kind] = (asyncio.run(_hold(server, trust, 1000)) - before) / 1000
     it.add(Figure(IDLE_SESSION, "KiB", *_both(weights), 55))
 
 
@@ -227,9 +227,9 @@ def _peak(
     server: Bench, count: int, octets: int, weights: dict[str, float], kind: str
 ) -> tuple[Result, float, ssl.SSLContext]:
     trust = trust_of(server.ca_file)
-    run(devices(server.port, trust, count=1, mails=1, octets=4000))  # a token
+    asyncio.run(devices(server.port, trust, count=1, mails=1, octets=4000))  # a token
     before = server.server.used().rss_kib
-    result = run(devices(server.port, trust, count=count, mails=1, octets=octets))
+    result = asyncio.run(devices(server.port, trust, count=count, mails=1, octets=octets))
     weights[kind] = (server.server.used().peak_kib - before) / count
     return result, 0.0, trust
 
@@ -238,7 +238,7 @@ def first_logins(it: Scenario) -> None:
     """Everybody at the same moment, right after the start: one token for all of them."""
     with bench("relay", MICROSOFT) as server:
         trust = trust_of(server.ca_file)
-        result = run(devices(server.port, trust, count=400, mails=1, octets=4000))
+        result = asyncio.run(devices(server.port, trust, count=400, mails=1, octets=4000))
         asked = server.graph.used().more["tokens"]
     it.add(
         Figure(FIRST_LOGINS, "mails", result.accepted, None, 400, False),

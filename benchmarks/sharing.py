@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from benchmarks.figures import Figure, middle
 from benchmarks.load import devices, trust_of
-from benchmarks.processes import Process, run
+from benchmarks.processes import Process
 
 COUNTS = (1, 2, 4)
 ROUNDS = 2
@@ -103,12 +103,12 @@ def measure_once(count: int, *, is_shared: bool) -> Run:
             relays.append(Process("relay", {"environ": environ}))
             stack.callback(relays[-1].end)
         ports, ca_file = [each.facts["port"] for each in relays], graph.facts["SSL_CERT_FILE"]
-        run(_send(ports, ca_file, 4))  # so that each has a token and its connections
+        asyncio.run(_send(ports, ca_file, 4))  # so that each has a token and its connections
         before = [sessions_of(each) for each in relays]
         for each in relays:
             each.used()
         began = time.perf_counter()
-        run(_send(ports, ca_file, ALL_MAILS // DEVICES // count))
+        asyncio.run(_send(ports, ca_file, ALL_MAILS // DEVICES // count))
         took_s = time.perf_counter() - began
         used = [each.used() for each in relays]
         sessions = [sessions_of(each) - n for each, n in zip(relays, before, strict=True)]

@@ -243,13 +243,18 @@ def _policy(settings: Settings, memory: MemoryBudget) -> SessionPolicy:
     )
 
 
+def spare_what_is_loaded() -> None:
+    """Leave out of each garbage collection what stays: to look through it would stop the loop."""
+    gc.collect()
+    gc.freeze()
+
+
 async def _serve_until_signalled(settings: Settings, outbound: Outbound) -> int:
     """Serve until SIGTERM or SIGINT, and then drain; the second of them ends at once."""
     signals: asyncio.Queue[str] = asyncio.Queue()
     with_signals(signals.put_nowait)
     async with running_relay(settings, outbound) as relay:
-        gc.collect()
-        gc.freeze()  # what is loaded now stays: to look through it again would stop the loop
+        spare_what_is_loaded()
         logs.event(
             logger,
             logging.INFO,

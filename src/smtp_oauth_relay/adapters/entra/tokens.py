@@ -208,7 +208,8 @@ class EntraTokenSource:
         login.renewal = None
         login.renew_after = now + RENEWAL_PAUSE_S
         error = None if renewal.cancelled() else renewal.exception()
-        if error is None and not renewal.cancelled():
+        is_granted = error is None and not renewal.cancelled()
+        if is_granted:
             login.token = renewal.result()
         logs.event(
             logger,
@@ -230,7 +231,7 @@ class EntraTokenSource:
             self._tell(principal, error, now)
         if login.token is None:
             self._logins.pop(login.key, None)
-        elif error is None and not renewal.cancelled():
+        elif is_granted:
             self._keep(login, now)
 
     def _keep(self, login: "_Login", now: float) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from smtp_oauth_relay.adapters.outbound import Outbound
+from smtp_oauth_relay.adapters.outbound import NoCookies, Outbound
 from smtp_oauth_relay.microsoft.graph_protocol import retry_after_s
 
 TLS_BUFFER_OCTETS = 16 * 1024
@@ -69,15 +69,12 @@ def _transport(
     )
 
 
-class _NoCookies(httpx.Cookies):
+class _Unread(httpx.Cookies):
     def extract_cookies(self, response: httpx.Response) -> None:
-        """Leave them where they are: they would cross from one tenant's request to another's.
-
-        httpx makes a request and a response of urllib's kind first, even for an empty jar.
-        """
+        """Do not even ask the jar: httpx makes a request and a response of urllib's kind for it."""
 
 
-_NO_COOKIES = _NoCookies()
+_NO_COOKIES = _Unread(NoCookies())
 
 
 class _WithoutCookies(httpx.AsyncClient):
